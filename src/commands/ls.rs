@@ -1,0 +1,54 @@
+//! `sandbox ls`
+
+use super::Context;
+use crate::error::Result;
+use crate::overview::{self, Condition, View};
+use crate::report::{self, Table};
+
+/// List the sandboxes of this repository.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print task names only
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Runs the verb. Without an engine it lists what git knows, in state `unknown`.
+pub async fn run(args: &Args, context: &Context) -> Result<()> {
+    let site = context.site_anyway()?;
+    let engine = context.engine_if_any().await;
+    for (_, error) in site.survey()?.damaged {
+        context.events.warn(error.to_string());
+    }
+    let views = overview::all(&site, engine.as_ref()).await?;
+    if context.globals.json {
+        return report::document("sandboxes", &views);
+    }
+    if args.quiet {
+        return report::data(&views.iter().flat_map(|view| [view.task.as_str(), "\n"]).collect::<String>());
+    }
+    if views.is_empty() {
+        context.events.info(format!("{} has no sandboxes; `sandbox up TASK` makes one", site.repo.name()));
+        return Ok(());
+    }
+    report::data(&table(&views))
+}
+
+fn table(views: &[View]) -> String {
+    let mut table = Table::new(&["TASK", "STATE", "SERVICES", "APP", "AGE", "WORKTREE"]);
+    for view in views {
+        let running = match view.state {
+            Condition::Unknown => "?".to_owned(),
+            _ => view.services.iter().filter(|service| service.running).count().to_string(),
+        };
+        table.row(&[
+            view.task.clone(),
+            format!("{}{}", view.state.as_str(), if view.locked.is_some() { ", locked" } else { "" }),
+            format!("{running}/{}", view.services_wanted),
+            view.app_url.clone().unwrap_or_default(),
+            view.created.as_deref().map(report::age).unwrap_or_default(),
+            view.worktree.clone(),
+        ]);
+    }
+    table.text()
+}

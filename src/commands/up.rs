@@ -1,0 +1,119 @@
+//! `sandbox up TASK`
+
+use serde_json::{Value, json};
+
+use super::{Context, completions, task_name};
+use crate::apply::World;
+use crate::converge::{Converged, Learnt, converge};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::git::BranchSource;
+use crate::plan::{Desired, reconcile};
+use crate::report;
+use crate::resolve::{self, Ask, COMPOSE_FILE};
+use crate::site::Site;
+use crate::task::Identity;
+use crate::world::Real;
+
+/// Bring a task's sandbox up.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The task; inside a sandbox's worktree it may be left out
+    #[arg(add = completions::tasks())]
+    task: Option<String>,
+    /// Begin the new branch at this commit, branch or tag instead of the default branch
+    #[arg(long, value_name = "REF")]
+    from: Option<String>,
+    /// Move to other ports, also when the sandbox has its own already
+    #[arg(long)]
+    renumber: bool,
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Runs the verb.
+pub async fn run(args: Args, context: &Context) -> Result<()> {
+    let named = task_name(args.task.as_deref())?;
+    let site = context.site()?;
+    let ask = Ask { task: site.task(named.as_ref())?, from: args.from, renumber: args.renumber };
+    let engine = context.engine().await?;
+    if args.dry_run {
+        return plan(&site, &engine, &ask, context).await;
+    }
+    let identity = site.identity(&ask.task)?;
+    let lock = context.hold(&site, &engine, &identity, "up").await?;
+    let result = bring_up(&site, &engine, &ask, context).await;
+    if result.is_err() && nothing_is_left(&site, &identity) {
+        lock.remove();
+    } else {
+        lock.let_go(&result);
+    }
+    report(&result?, context)
+}
+
+/// Where the claims cannot be read, this run has entered none.
+fn nothing_is_left(site: &Site, identity: &Identity) -> bool {
+    let has_claim = site.claims.read().is_ok_and(|registry| registry.of(identity).is_some());
+    !has_claim && site.find(&identity.task).is_ok_and(|sandbox| sandbox.is_none())
+}
+
+/// Converges: also what `start` does.
+pub async fn bring_up(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> Result<Converged> {
+    let (ground, networks) = tokio::join!(resolve::ask_git(site, ask, true, &context.events), engine.networks());
+    engine.check_loopback(&networks?).await?;
+    let ground = ground?;
+    site.register().await?;
+    let world = Real { engine, site };
+    let resolve = async |learnt: &Learnt| resolve::resolve(site, engine, ask, &ground, learnt, &context.events).await;
+    let converged = converge(&world, resolve, &context.events, &context.stop).await?;
+    if let (BranchSource::New { name, at }, None) = (&ground.branch, &ask.from) {
+        let base = site.repo.base_for_new_branch().ok().filter(|base| base.commit == *at);
+        let from = base.map_or_else(|| at.short().to_owned(), |base| format!("{} ({})", base.from, at.short()));
+        context.events.info(format!("the new branch {name} began at {from}"));
+    }
+    Ok(converged)
+}
+
+async fn plan(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> Result<()> {
+    engine.check_loopback(&engine.networks().await?).await?;
+    let ground = resolve::ask_git(site, ask, false, &context.events).await?;
+    let desired = resolve::resolve(site, engine, ask, &ground, &Learnt::default(), &context.events).await?;
+    let observed = Real { engine, site }.observe(&desired.scope()).await?;
+    context.dry_run(&[reconcile(&desired, &observed)])
+}
+
+fn report(converged: &Converged, context: &Context) -> Result<()> {
+    let desired = &converged.desired;
+    if context.globals.json {
+        return report::document("sandbox", &document(desired, converged.steps));
+    }
+    let claim = &desired.record.claim;
+    let task = &claim.identity.task;
+    let mut fields = vec![("worktree", desired.worktree_path().display().to_string())];
+    fields.extend(claim.app_url().map(|url| ("app", format!("{url}, once you start it there"))));
+    for service in &desired.stack.services {
+        let ports: Vec<String> =
+            service.container.ports.iter().map(|port| format!("{}:{}", port.host_ip, port.host_port)).collect();
+        fields.push((&service.name, ports.join(", ")));
+    }
+    fields.push(("next", format!("sandbox shell {task}")));
+    let state = if converged.steps == 0 { "is up already" } else { "is up" };
+    report::data(&format!("{task} {state}\n{}", report::fields(&fields)))
+}
+
+fn document(desired: &Desired, steps: usize) -> Value {
+    let claim = &desired.record.claim;
+    json!({
+        "task": claim.identity.task,
+        "worktree": desired.worktree_path(),
+        "compose_file": desired.worktree_path().join(COMPOSE_FILE),
+        "env_file": desired.worktree_path().join(&desired.record.env_file),
+        "project": claim.names.project,
+        "slot": claim.slot,
+        "subnet": claim.subnet,
+        "ports": claim.ports,
+        "app_url": claim.app_url(),
+        "steps": steps,
+    })
+}

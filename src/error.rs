@@ -1,0 +1,252 @@
+//! The one error of this crate: what happened, to what, why, and what to do next.
+//!
+//! Owns the kinds of failure and the exit code of each. Knows nothing of how an error is shown.
+
+use std::fmt;
+
+/// What sort of failure it was. Each has one exit code and one stable name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Something we did not foresee; a bug, or an operating system in trouble.
+    Unexpected,
+    /// The words on the command line cannot be obeyed together.
+    Usage,
+    /// A task name that is none.
+    TaskName,
+    /// A settings file, Compose file or template that cannot be obeyed whole.
+    Config,
+    /// Not in a git repository, or in one that cannot carry sandboxes.
+    Repository,
+    /// No commit to start the branch from.
+    NoBase,
+    /// The git program failed, is missing or too old.
+    Git,
+    /// There is no sandbox of that name.
+    NoSuchSandbox,
+    /// Going on would lose work.
+    WouldLoseWork,
+    /// The default branch, the main checkout: not ours to make or take away.
+    Protected,
+    /// Something of that name exists and is not ours.
+    NotOurs,
+    /// Docker Engine cannot be reached, or refuses us.
+    Engine,
+    /// The engine did not answer in time: what was asked of it may still come.
+    NoAnswer,
+    /// An engine that is too old for what we ask.
+    EngineTooOld,
+    /// An engine whose loopback is not ours: tcp, ssh, in a container, in a virtual machine.
+    RemoteEngine,
+    /// An image is neither here, nor to be pulled, nor among our recipes.
+    Image,
+    /// A service ended, or did not become ready in time.
+    Service,
+    /// A host port or subnet is taken, or none is left.
+    Numbers,
+    /// Another process is at work on this sandbox.
+    Busy,
+    /// A file of ours could not be read or written.
+    Files,
+    /// A command to be run in a sandbox is no program that may be executed.
+    NotExecutable,
+    /// A command to be run in a sandbox is not there.
+    CommandNotFound,
+    /// The user stopped it.
+    Interrupted,
+}
+
+impl Kind {
+    /// Every kind, in the order of their exit codes.
+    pub const ALL: [Kind; 23] = [
+        Kind::Unexpected,
+        Kind::Usage,
+        Kind::TaskName,
+        Kind::Config,
+        Kind::Repository,
+        Kind::NoBase,
+        Kind::Git,
+        Kind::NoSuchSandbox,
+        Kind::WouldLoseWork,
+        Kind::Protected,
+        Kind::NotOurs,
+        Kind::Engine,
+        Kind::NoAnswer,
+        Kind::EngineTooOld,
+        Kind::RemoteEngine,
+        Kind::Image,
+        Kind::Service,
+        Kind::Numbers,
+        Kind::Busy,
+        Kind::Files,
+        Kind::NotExecutable,
+        Kind::CommandNotFound,
+        Kind::Interrupted,
+    ];
+
+    /// The process exit code. Documented in the README and stable.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Kind::Unexpected => 1,
+            Kind::Usage => 2,
+            Kind::TaskName => 3,
+            Kind::Config => 4,
+            Kind::Repository | Kind::NoBase => 5,
+            Kind::Git => 6,
+            Kind::NoSuchSandbox => 7,
+            Kind::WouldLoseWork => 8,
+            Kind::Protected | Kind::NotOurs => 9,
+            Kind::Engine | Kind::NoAnswer | Kind::EngineTooOld => 10,
+            Kind::RemoteEngine => 11,
+            Kind::Image => 12,
+            Kind::Service => 13,
+            Kind::Numbers => 14,
+            Kind::Busy => 15,
+            Kind::Files => 16,
+            Kind::NotExecutable => 126,
+            Kind::CommandNotFound => 127,
+            Kind::Interrupted => 130,
+        }
+    }
+
+    /// The name in JSON output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Unexpected => "unexpected",
+            Kind::Usage => "usage",
+            Kind::TaskName => "task-name",
+            Kind::Config => "config",
+            Kind::Repository => "repository",
+            Kind::NoBase => "no-base",
+            Kind::Git => "git",
+            Kind::NoSuchSandbox => "no-such-sandbox",
+            Kind::WouldLoseWork => "would-lose-work",
+            Kind::Protected => "protected",
+            Kind::NotOurs => "not-ours",
+            Kind::Engine => "engine",
+            Kind::NoAnswer => "no-answer",
+            Kind::EngineTooOld => "engine-too-old",
+            Kind::RemoteEngine => "remote-engine",
+            Kind::Image => "image",
+            Kind::Service => "service",
+            Kind::Numbers => "numbers",
+            Kind::Busy => "busy",
+            Kind::Files => "files",
+            Kind::NotExecutable => "not-executable",
+            Kind::CommandNotFound => "command-not-found",
+            Kind::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// A failure: the thing and the act (`what`), the cause (`source`), the next move (`hints`).
+pub struct Error {
+    kind: Kind,
+    what: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    hints: Vec<String>,
+}
+
+/// The result of everything fallible in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error that has no deeper cause than itself.
+    pub fn new(kind: Kind, what: impl Into<String>) -> Self {
+        Error { kind, what: what.into(), source: None, hints: Vec::new() }
+    }
+
+    /// The same error with the deeper cause that was reported to us.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(cause.into());
+        self
+    }
+
+    /// The same error with one more thing the user can do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Several failures as one: the first, with the others as its hints.
+    pub fn all(errors: impl IntoIterator<Item = Error>) -> Result<()> {
+        let joined = errors.into_iter().reduce(|first, other| first.hint(format!("besides: {other}")));
+        joined.map_or(Ok(()), Err)
+    }
+
+    /// Whether something may still be under way that was asked for: we stopped waiting for it.
+    #[must_use]
+    pub fn leaves_work_under_way(&self) -> bool {
+        matches!(self.kind, Kind::Interrupted | Kind::NoAnswer)
+    }
+
+    /// What sort of failure it was.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The thing and the act, one line.
+    #[must_use]
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// What the user can do, most useful first.
+    #[must_use]
+    pub fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
+    /// The chain of causes, outermost first, without the error itself.
+    #[must_use]
+    pub fn causes(&self) -> Vec<String> {
+        let first = self.source.as_deref().map(|s| s as &dyn std::error::Error);
+        let mut causes: Vec<String> = Vec::new();
+        for cause in std::iter::successors(first, |e| e.source()) {
+            let text = cause.to_string();
+            // Many libraries repeat their source's text in their own.
+            if !causes.last().is_some_and(|outer| outer.contains(&text)) {
+                causes.push(text);
+            }
+        }
+        causes
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        for cause in self.causes() {
+            write!(f, ": {cause}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.kind)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|s| s as &(dyn std::error::Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_that_repeats_its_own_cause_is_shown_once() {
+        let inner = std::io::Error::other("connection refused");
+        let error = Error::new(Kind::Engine, "cannot reach the engine").because(inner);
+        assert_eq!(error.to_string(), "cannot reach the engine: connection refused");
+    }
+}

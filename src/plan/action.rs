@@ -1,0 +1,216 @@
+//! Everything a plan can ask of the world.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::claims::Claim;
+use crate::engine::{ContainerSpec, NetworkSpec, VolumeSpec};
+use crate::git::{AddWorktree, CommitId};
+use crate::record::Record;
+use crate::task::Identity;
+
+/// One verb upon the world. Complete: whoever performs it decides nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Enters a claim in the machine-wide registry, unless another was faster.
+    Claim(Claim),
+    /// Fetches an image from its registry.
+    Pull {
+        /// The image.
+        reference: String,
+    },
+    /// Builds one of our own recipes.
+    Build {
+        /// The recipe's tag, which names its content.
+        tag: String,
+    },
+    /// Registers a worktree with git, and its branch; files come with [`Action::Checkout`]. Writes the record.
+    AddWorktree {
+        /// What git is told.
+        spec: AddWorktree,
+        /// What is kept in its admin directory.
+        record: Box<Record>,
+    },
+    /// Writes a record in the admin directory of a worktree that is there.
+    WriteRecord {
+        /// The worktree.
+        worktree: PathBuf,
+        /// The record.
+        record: Box<Record>,
+    },
+    /// Makes the directory of a registered worktree again, with the files that its index lists.
+    RestoreWorktree {
+        /// The worktree.
+        worktree: PathBuf,
+    },
+    /// Puts the files of the branch into a registered worktree.
+    Checkout {
+        /// The worktree.
+        worktree: PathBuf,
+    },
+    /// Keeps a file of ours out of git's sight, in the repository's `info/exclude`.
+    Exclude {
+        /// The pattern.
+        pattern: String,
+    },
+    /// Writes a file of mode 0600.
+    WriteFile {
+        /// What it is, for people.
+        what: &'static str,
+        /// Where it is.
+        path: PathBuf,
+        /// All of it.
+        text: Secret,
+    },
+    /// Creates a network.
+    CreateNetwork(NetworkSpec),
+    /// Creates a volume.
+    CreateVolume(VolumeSpec),
+    /// Creates a container without starting it.
+    CreateContainer(Box<ContainerSpec>),
+    /// Starts a container.
+    StartContainer {
+        /// Its name.
+        name: String,
+    },
+    /// Waits until a service is ready for its clients.
+    AwaitReady {
+        /// The service.
+        service: String,
+        /// Its container.
+        container: String,
+        /// How it is asked.
+        question: Question,
+    },
+    /// Makes sure that our password opens the server and that the databases exist.
+    PrepareDatabases {
+        /// The service.
+        service: String,
+        /// Its container.
+        container: String,
+        /// How it is reached.
+        login: Login,
+        /// The databases.
+        names: Vec<String>,
+    },
+    /// Stops a container.
+    StopContainer {
+        /// Its id.
+        id: String,
+        /// Its name, for people.
+        name: String,
+    },
+    /// Removes a container, whatever its state.
+    RemoveContainer {
+        /// Its id.
+        id: String,
+        /// Its name, for people.
+        name: String,
+    },
+    /// Removes a network.
+    RemoveNetwork {
+        /// Its id.
+        id: String,
+        /// Its name, for people.
+        name: String,
+    },
+    /// Removes a volume and what is in it.
+    RemoveVolume {
+        /// Its name.
+        name: String,
+    },
+    /// Removes a worktree, as `git worktree remove` does.
+    RemoveWorktree {
+        /// The worktree.
+        worktree: PathBuf,
+    },
+    /// Removes a branch that we made, if it still is where it was seen.
+    DeleteBranch {
+        /// The branch.
+        branch: String,
+        /// Where it was seen.
+        at: CommitId,
+    },
+    /// Forgets that we made a branch which is gone, or is another by now.
+    ForgetBranch {
+        /// The branch.
+        branch: String,
+    },
+    /// Frees what a sandbox has claimed.
+    Release(Identity),
+}
+
+/// How a service is asked whether it is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Does Postgres answer a start-up message?
+    Postgres(Login),
+    /// Does Redis answer `PING`?
+    Redis(Login),
+    /// Does its own health check say so?
+    Health,
+    /// Does it run?
+    Running,
+    /// Has it ended well?
+    Ended,
+}
+
+/// An address and who we are there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The published port on the loopback.
+    pub address: SocketAddr,
+    /// The role.
+    pub user: String,
+    /// The sandbox's own password.
+    pub password: Secret,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.user, self.address)
+    }
+}
+
+/// A text that is not to be shown: it holds a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Claim(claim) => write!(f, "claim slot {} and subnet {}", claim.slot, claim.subnet),
+            Action::Pull { reference } => write!(f, "pull image {reference}"),
+            Action::Build { tag } => write!(f, "build image {tag}"),
+            Action::AddWorktree { spec, .. } => {
+                write!(f, "add worktree {} on {}", spec.path.display(), spec.branch.name())
+            }
+            Action::WriteRecord { record, .. } => write!(f, "record that the sandbox is {}", record.stage),
+            Action::RestoreWorktree { worktree } => write!(f, "bring back worktree {}", worktree.display()),
+            Action::Checkout { worktree } => write!(f, "check out {}", worktree.display()),
+            Action::Exclude { pattern } => write!(f, "exclude {pattern} from git"),
+            Action::WriteFile { what, .. } => write!(f, "write {what}"),
+            Action::CreateNetwork(spec) => write!(f, "create network {}", spec.name),
+            Action::CreateVolume(spec) => write!(f, "create volume {}", spec.name),
+            Action::CreateContainer(spec) => write!(f, "create container {}", spec.name),
+            Action::StartContainer { name } => write!(f, "start container {name}"),
+            Action::AwaitReady { service, .. } => write!(f, "wait until {service} is ready"),
+            Action::PrepareDatabases { names, .. } => write!(f, "prepare databases {}", names.join(" and ")),
+            Action::StopContainer { name, .. } => write!(f, "stop container {name}"),
+            Action::RemoveContainer { name, .. } => write!(f, "remove container {name}"),
+            Action::RemoveNetwork { name, .. } => write!(f, "remove network {name}"),
+            Action::RemoveVolume { name } => write!(f, "remove volume {name}"),
+            Action::RemoveWorktree { worktree } => write!(f, "remove worktree {}", worktree.display()),
+            Action::DeleteBranch { branch, .. } => write!(f, "delete branch {branch}"),
+            Action::ForgetBranch { branch } => write!(f, "forget branch {branch}"),
+            Action::Release(_) => f.write_str("release the claim"),
+        }
+    }
+}

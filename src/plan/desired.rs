@@ -1,0 +1,101 @@
+//! What should be: one value with every default taken, every name computed and every number proposed.
+
+use std::path::PathBuf;
+
+use super::action::{Login, Question, Secret};
+use super::observed::Scope;
+use crate::engine::{ContainerSpec, NetworkSpec, VolumeSpec};
+use crate::git::AddWorktree;
+use crate::record::Record;
+
+/// A sandbox as it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    /// Its record once it is established; carries names, numbers and the claim.
+    pub record: Record,
+    /// Its worktree, and the branch in it.
+    pub worktree: AddWorktree,
+    /// The patterns that keep our files out of git's sight.
+    pub excludes: Vec<String>,
+    /// The files of ours in and beside the worktree.
+    pub files: Vec<FileWanted>,
+    /// What the engine is to run.
+    pub stack: Stack,
+}
+
+/// A file of ours as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileWanted {
+    /// What it is, for people.
+    pub what: &'static str,
+    /// Where it is.
+    pub path: PathBuf,
+    /// All of it.
+    pub text: Secret,
+}
+
+/// A Compose project as the engine knows it: nothing but networks, volumes and containers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stack {
+    /// Its networks.
+    pub networks: Vec<NetworkSpec>,
+    /// Its volumes.
+    pub volumes: Vec<VolumeSpec>,
+    /// Its services, each after those it depends on.
+    pub services: Vec<ServiceWanted>,
+}
+
+/// A service as it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceWanted {
+    /// Its name in the Compose file.
+    pub name: String,
+    /// Its one container.
+    pub container: ContainerSpec,
+    /// The volumes it mounts, by name.
+    pub volumes: Vec<String>,
+    /// The networks it is attached to, by name.
+    pub networks: Vec<String>,
+    /// What changes exactly when the container has to be made anew.
+    pub config_hash: String,
+    /// The services that have to be in a state before it starts.
+    pub depends_on: Vec<Dependency>,
+    /// How it is asked whether it is ready.
+    pub question: Question,
+    /// Databases to be made in it, and how it is reached for that.
+    pub databases: Option<(Login, Vec<String>)>,
+}
+
+/// What a service waits for before it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    /// The other service.
+    pub service: String,
+    /// Whether it has to be ready, not merely started.
+    pub ready: bool,
+}
+
+impl Desired {
+    /// The worktree's path.
+    #[must_use]
+    pub fn worktree_path(&self) -> &PathBuf {
+        &self.worktree.path
+    }
+
+    /// What has to be looked at to tell whether it is so.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        let ask = |service: &ServiceWanted| {
+            let login = service.databases.as_ref().map(|(login, _)| login.clone());
+            (service.name.clone(), service.question.clone(), login)
+        };
+        Scope {
+            identity: self.record.claim.identity.clone(),
+            images: self.stack.services.iter().map(|service| service.container.image.clone()).collect(),
+            losses: false,
+            files: self.files.iter().map(|file| file.path.clone()).collect(),
+            excludes: self.excludes.clone(),
+            questions: self.stack.services.iter().map(ask).collect(),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The record of a sandbox: a small JSON file in its worktree's admin directory, where git removes it with its owner.
+//!
+//! Mode 0600, since it holds the sandbox's password. Everything `env`, `exec` and `show` need is in it, so that they
+//! work without an engine.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::claims::Claim;
+use crate::error::{Error, Kind, Result};
+use crate::files;
+use crate::settings::Dependencies;
+
+/// The record's name in the admin directory.
+pub const FILE: &str = "sandbox.json";
+
+const SCHEMA_VERSION: u32 = 1;
+
+/// How far `up` has come, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Git knows the worktree; its files are not all there yet.
+    Registered,
+    /// The files are there.
+    CheckedOut,
+    /// One `up` has succeeded. From now on the slot stays.
+    Established,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::Registered => "registered",
+            Stage::CheckedOut => "checked out",
+            Stage::Established => "established",
+        })
+    }
+}
+
+/// What a sandbox is.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    schema_version: u32,
+    /// What it claimed.
+    pub claim: Claim,
+    /// How far it has come.
+    pub stage: Stage,
+    /// When it was made: RFC 3339, UTC.
+    pub created: String,
+    /// Its own password, for Postgres and Redis alike: letters and digits.
+    pub password: String,
+    /// Whether the application is Rails, which decides the form of `DATABASE_URL`.
+    pub rails: bool,
+    /// The name of the env file.
+    pub env_file: String,
+    /// Whether it has installed dependencies of its own.
+    pub dependencies: Dependencies,
+    /// Its services, and the image that each runs: a data directory stays with the image that made it.
+    pub images: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Record { claim, stage, created, rails, dependencies, images, .. } = self;
+        let mut text = f.debug_struct("Record");
+        text.field("claim", claim).field("stage", stage).field("created", created).field("rails", rails);
+        // Without the password.
+        text.field("dependencies", dependencies).field("images", images).finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    schema_version: u32,
+}
+
+impl Record {
+    /// A record at its beginning.
+    #[must_use]
+    pub fn new(claim: Claim, created: String, password: String, rails: bool, env_file: String) -> Record {
+        Record {
+            schema_version: SCHEMA_VERSION,
+            claim,
+            stage: Stage::Registered,
+            created,
+            password,
+            rails,
+            env_file,
+            dependencies: Dependencies::Share,
+            images: BTreeMap::new(),
+        }
+    }
+
+    /// The record at a later stage.
+    #[must_use]
+    pub fn at(&self, stage: Stage) -> Record {
+        Record { stage, ..self.clone() }
+    }
+
+    /// The record with another claim.
+    #[must_use]
+    pub fn with(&self, claim: Claim) -> Record {
+        Record { claim, ..self.clone() }
+    }
+
+    /// Reads the record from an admin directory; nothing where there is none: then the worktree is not ours.
+    pub fn read(admin_dir: &Path) -> Result<Option<Record>> {
+        let path = admin_dir.join(FILE);
+        let Some(text) = files::read(&path)? else { return Ok(None) };
+        let damaged = |cause| {
+            Error::new(Kind::Files, format!("the sandbox's record {} is damaged", path.display()))
+                .because(cause)
+                .hint("if the worktree holds nothing of worth: `git worktree remove` it, then `sandbox up` again")
+        };
+        // The version comes first: what a newer sandbox wrote need not have any other field that we know.
+        let Versioned { schema_version } = serde_json::from_str(&text).map_err(damaged)?;
+        if schema_version > SCHEMA_VERSION {
+            return Err(Error::new(
+                Kind::Files,
+                format!("the sandbox's record {} was written by a newer sandbox", path.display()),
+            )
+            .hint("use that version"));
+        }
+        serde_json::from_str(&text).map(Some).map_err(damaged)
+    }
+
+    /// Writes the record into an admin directory.
+    pub fn write(&self, admin_dir: &Path) -> Result<()> {
+        files::replace(&admin_dir.join(FILE), &self.to_json()?)
+    }
+
+    fn to_json(&self) -> Result<String> {
+        serde_json::to_string_pretty(self)
+            .map_err(|cause| Error::new(Kind::Unexpected, "cannot put the record into JSON").because(cause))
+    }
+}

@@ -1,0 +1,309 @@
+//! From a task and its surroundings to [`Desired`]: every default taken, every name computed, numbers proposed.
+//!
+//! Looks at git, the claims and the engine, and writes nothing; what it fetches, it fetches before anything else and
+//! only when it may.
+
+mod branch;
+mod image;
+mod numbers;
+mod stack;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::catalog::{self, Template};
+use crate::claims::Claim;
+use crate::compose::{self, Project};
+use crate::converge::Learnt;
+use crate::engine::{Engine, labels};
+use crate::env;
+use crate::error::{Error, Kind, Result};
+use crate::event::Sink;
+use crate::files;
+use crate::git::{AddWorktree, BranchSource, Presence};
+use crate::plan::action::Secret;
+use crate::plan::desired::{Desired, FileWanted};
+use crate::record::{Record, Stage};
+use crate::settings::Dependencies;
+use crate::site::{Sandbox, Site};
+use crate::task::TaskName;
+
+pub use branch::{ask_git, refuse_protected};
+
+/// The name of the rendered Compose file in the worktree.
+pub const COMPOSE_FILE: &str = ".compose.worktree.yaml";
+
+/// How long a password is: 24 of 62 letters and digits are more than 140 bits.
+const PASSWORD_CHARS: usize = 24;
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The task.
+    pub task: TaskName,
+    /// Where a new branch begins, unless from the default branch.
+    pub from: Option<String>,
+    /// Whether the sandbox may move to other ports although it is established.
+    pub renumber: bool,
+}
+
+/// What does not change between rounds: where a new branch begins, and what a new sandbox is given.
+#[derive(Clone, Debug)]
+pub struct Ground {
+    /// Where the branch comes from.
+    pub branch: BranchSource,
+    /// Whether the application is Rails.
+    pub rails: bool,
+    /// The password it will have, unless its record has one.
+    password: Secret,
+    /// When it is made, unless its record says.
+    created: String,
+}
+
+/// Decides everything about one sandbox.
+pub async fn resolve(
+    site: &Site,
+    engine: &Engine,
+    ask: &Ask,
+    ground: &Ground,
+    learnt: &Learnt,
+    events: &Sink,
+) -> Result<Desired> {
+    let identity = site.identity(&ask.task)?;
+    let template = template(site)?;
+    numbers::refuse_equal_bases(site, template)?;
+    // Looked up each time: an earlier round may have made it.
+    let sandbox = site.find(&ask.task)?;
+    let known = sandbox.as_ref().map(|sandbox| &sandbox.record);
+    let claim = numbers::claim(site, engine, &identity, template, ask, known, learnt, events).await?;
+    let mut record = record(site, claim, ground, known);
+    let path = match &sandbox {
+        Some(sandbox) if sandbox.worktree.presence == Presence::Unknown => return Err(out_of_sight(sandbox)),
+        Some(sandbox) => sandbox.worktree.path.clone(),
+        None => site.worktrees_root().join(&record.claim.names.directory),
+    };
+    if sandbox.is_none() && site.repo.worktree_at(&path)?.is_none() {
+        check_target(site, &path)?;
+    }
+    let mut project = project(site, template, &record)?;
+    image::choose(engine, &record, &mut project, learnt).await?;
+    record.images = images(&project);
+    record.dependencies = site.settings.dependencies;
+    concrete(&mut project, &record, &path)?;
+    let compose_file = path.join(COMPOSE_FILE);
+    let variables = env::variables(&record, &compose_file);
+    let files = vec![
+        FileWanted { what: "the env file", path: path.join(&record.env_file), text: Secret(env::file(&variables)?) },
+        FileWanted { what: "the Compose file", path: compose_file, text: Secret(compose::render(&project)) },
+    ];
+    let stack = stack::lower(&project, &record, &path)?;
+    if known.is_some_and(|known| known.stage == Stage::Established && known.claim.slot == record.claim.slot) {
+        numbers::refuse_taken(&record, &path, &stack)?;
+    }
+    let mut excludes =
+        vec![format!("/{}", record.env_file), format!("/{COMPOSE_FILE}"), files::SCRATCH_PATTERN.to_owned()];
+    if record.dependencies == Dependencies::Isolate {
+        excludes.push(format!("/{}/ruby/", env::GEMS));
+    }
+    Ok(Desired { excludes, stack, worktree: AddWorktree { path, branch: ground.branch.clone() }, record, files })
+}
+
+fn out_of_sight(sandbox: &Sandbox) -> Error {
+    let place = &sandbox.worktree.path;
+    Error::new(Kind::Files, format!("the worktree of {} cannot be seen at {}", sandbox.task(), place.display()))
+        .because("what it stood in is not there; its disk may not be mounted")
+        .hint(format!(
+            "mount the disk, or, if all of it is gone for good: mkdir -p {}",
+            place.with_file_name("").display()
+        ))
+}
+
+/// The Compose project of a record, as `sandbox config` shows it and as it stands in the worktree.
+pub async fn rendered(site: &Site, engine: &Engine, sandbox: &Sandbox) -> Result<Project> {
+    let mut project = project(site, template(site)?, &sandbox.record)?;
+    image::choose(engine, &sandbox.record, &mut project, &Learnt::default()).await?;
+    concrete(&mut project, &sandbox.record, &sandbox.worktree.path)?;
+    Ok(project)
+}
+
+/// The project of the site's template with no sandbox: every variable at its default.
+pub fn raw(site: &Site) -> Result<Project> {
+    let template = template(site)?;
+    let lookup = |name: &str| site.settings.variables.get(name).cloned();
+    Ok(compose::load(&[source(template)], &lookup)?.project)
+}
+
+fn images(project: &Project) -> BTreeMap<String, String> {
+    let services = project.services.iter();
+    services.map(|(name, service)| (name.clone(), service.image.clone().unwrap_or_default())).collect()
+}
+
+fn template(site: &Site) -> Result<&'static Template> {
+    let template = catalog::template(&site.settings.template).ok_or_else(|| {
+        let known: Vec<&str> = catalog::TEMPLATES.iter().map(|template| template.name).collect();
+        Error::new(Kind::Config, format!("there is no template {:?}", site.settings.template))
+            .hint(format!("the setting `template` may be: {}", known.join(", ")))
+    })?;
+    let unknown = site.settings.variables.keys().find(|name| !template.variables.contains(&name.as_str()));
+    match unknown {
+        None => Ok(template),
+        Some(name) => {
+            Err(Error::new(Kind::Config, format!("variables: the template {} has no {name} to be set", template.name))
+                .hint(format!("`variables` may set: {}", template.variables.join(", "))))
+        }
+    }
+}
+
+fn source(template: &Template) -> compose::Source<'static> {
+    compose::Source { name: template.name, text: template.text }
+}
+
+fn record(site: &Site, claim: Claim, ground: &Ground, known: Option<&Record>) -> Record {
+    let record = match known {
+        Some(record) => record.with(claim),
+        None => Record::new(
+            claim,
+            ground.created.clone(),
+            ground.password.0.clone(),
+            ground.rails,
+            site.settings.env_file.clone(),
+        ),
+    };
+    record.at(Stage::Established)
+}
+
+/// The template with this sandbox's own values in it. Nothing of the caller's environment gets in: in a shell that has
+/// sourced another sandbox's env file, it would be that one's.
+fn project(site: &Site, template: &Template, record: &Record) -> Result<Project> {
+    let names = &record.claim.names;
+    let lookup = |name: &str| match name {
+        "POSTGRES_PASSWORD" | "REDIS_PASSWORD" => Some(record.password.clone()),
+        "POSTGRES_USER" => Some(env::POSTGRES_USER.to_owned()),
+        "DB_NAME" => Some(names.database.clone()),
+        "TEST_DB_NAME" => Some(names.test_database.clone()),
+        _ => record.claim.ports.get(name).map(u16::to_string).or_else(|| site.settings.variables.get(name).cloned()),
+    };
+    Ok(compose::load(&[source(template)], &lookup)?.project)
+}
+
+/// Gives everything the name, the addresses and the labels that it has on this machine, so that a client of Compose
+/// that applies the file to our project finds what is there, and makes nothing that we would not find.
+fn concrete(project: &mut Project, record: &Record, worktree: &Path) -> Result<()> {
+    let name = &record.claim.names.project;
+    let ours = own_labels(record, worktree);
+    project.name = Some(name.clone());
+    for (key, volume) in &mut project.volumes {
+        volume.name = Some(format!("{name}_{key}"));
+        volume.labels.extend(ours.clone());
+    }
+    stack::give_subnet(project, record.claim.subnet)?;
+    for (key, network) in &mut project.networks {
+        let hash = network.config_hash();
+        network.name = Some(format!("{name}_{key}"));
+        network.labels.extend(ours.clone());
+        network.labels.insert(labels::CONFIG_HASH.into(), hash);
+    }
+    for (key, service) in &mut project.services {
+        for port in service.ports.iter_mut().filter(|port| port.host_ip.is_none()) {
+            port.host_ip = Some(stack::LOOPBACK);
+        }
+        let hash = service.config_hash();
+        service.labels.extend(ours.clone());
+        service.labels.insert(labels::SERVICE.into(), key.clone());
+        service.labels.insert(labels::CONFIG_HASH.into(), hash);
+    }
+    Ok(())
+}
+
+fn own_labels(record: &Record, worktree: &Path) -> BTreeMap<String, String> {
+    let more = [
+        (labels::WORKTREE, worktree.display().to_string()),
+        (labels::CREATED, record.created.clone()),
+        (labels::MACHINE, machine_id()),
+        (labels::UID, rustix::process::getuid().as_raw().to_string()),
+    ]
+    .map(|(label, value)| (label.to_owned(), value));
+    labels::owned_by(&record.claim.identity).into_iter().chain(more).collect()
+}
+
+/// The machine's own id, empty where it has none.
+#[must_use]
+pub fn machine_id() -> String {
+    files::read(Path::new("/etc/machine-id")).ok().flatten().unwrap_or_default().trim().to_owned()
+}
+
+/// The worktree's directory must be free, and its parent ours to write.
+fn check_target(site: &Site, path: &Path) -> Result<()> {
+    if let Some(outer) = site.repo.enclosing_linked_worktree()
+        && path.ancestors().find_map(|there| there.canonicalize().ok()).is_some_and(|there| there.starts_with(&outer))
+    {
+        return Err(Error::new(
+            Kind::Repository,
+            format!("this repository lies inside the worktree {}", outer.display()),
+        )
+        .hint("its sandboxes would be deleted together with that worktree")
+        .hint("set SANDBOX_WORKTREES, or `worktrees` in the settings, to a directory outside of it"));
+    }
+    // The path has no link in it, as far as it exists.
+    let inside = site.repo.worktrees()?.into_iter().find(|it| !it.is_main && path.starts_with(&it.path));
+    if let Some(outer) = inside.filter(|it| it.path != path) {
+        return Err(Error::new(
+            Kind::Config,
+            format!("{} lies inside the worktree {}", path.display(), outer.path.display()),
+        )
+        .hint("a sandbox there would be deleted together with that worktree")
+        .hint("set SANDBOX_WORKTREES, or `worktrees` in the settings, to a directory outside of it"));
+    }
+    // What leads there is looked at apart: a file in the way is not a thing at the place itself.
+    let is_there = std::fs::symlink_metadata(path).is_ok();
+    if !is_there || std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) {
+        check_parent(path)
+    } else {
+        Err(Error::new(Kind::NotOurs, format!("{} exists and is not a worktree of ours", path.display()))
+            .hint("move it away, or choose another name for the task"))
+    }
+}
+
+fn check_parent(path: &Path) -> Result<()> {
+    let existing: Option<PathBuf> = path.ancestors().skip(1).find(|ancestor| ancestor.exists()).map(Path::to_path_buf);
+    let Some(parent) = existing else { return Ok(()) };
+    let refused = |why: &str| {
+        Error::new(Kind::Files, format!("cannot make {}: {} {why}", path.display(), parent.display()))
+            .hint("set SANDBOX_WORKTREES, or `worktrees` in the settings, to a directory you may write to")
+    };
+    if !parent.is_dir() {
+        return Err(refused("is no directory"));
+    }
+    rustix::fs::access(&parent, rustix::fs::Access::WRITE_OK)
+        .map_err(|cause| refused("is not writable").because(std::io::Error::from(cause)))
+}
+
+/// Letters and digits, evenly spread.
+fn password() -> Result<String> {
+    const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut password = String::with_capacity(PASSWORD_CHARS);
+    while password.len() < PASSWORD_CHARS {
+        let mut bytes = [0; PASSWORD_CHARS];
+        getrandom::fill(&mut bytes).map_err(|cause| {
+            Error::new(Kind::Unexpected, "the operating system has no random numbers").because(cause.to_string())
+        })?;
+        // Bytes from 248 on would favour the first letters.
+        let even = bytes.iter().filter(|byte| usize::from(**byte) < ALPHABET.len() * 4);
+        password.extend(even.map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()])));
+    }
+    password.truncate(PASSWORD_CHARS);
+    Ok(password)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_letters_and_digits_and_never_the_same() {
+        let password = || super::password().unwrap();
+        assert_eq!(password().len(), PASSWORD_CHARS);
+        assert!(password().chars().all(|c| c.is_ascii_alphanumeric()));
+        assert_ne!(password(), password());
+    }
+}

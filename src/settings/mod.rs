@@ -1,0 +1,71 @@
+//! Settings: file and environment, decided.
+//!
+//! Two files may speak, the later over the earlier: `$XDG_CONFIG_HOME/sandbox/config.yaml` for the user, and
+//! `.sandbox.yaml` in the main checkout for the repository. Environment variables speak over both. What a command was
+//! given on its command line is its own affair.
+
+mod load;
+mod surroundings;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::claims::subnet::Subnet;
+
+pub use load::load;
+pub use surroundings::Surroundings;
+
+/// Everything that can be set, with every default taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The directory that holds the worktrees; none for the sibling `REPO-wt`.
+    pub worktrees: Option<PathBuf>,
+    /// The name of the env file in a worktree.
+    pub env_file: String,
+    /// The name of the template a stack is made from.
+    pub template: String,
+    /// The port of slot 0 by variable, over the template's own: `APP_PORT: 3000`.
+    pub port_bases: BTreeMap<String, u16>,
+    /// Where subnets are cut from.
+    pub subnet_pool: Subnet,
+    /// Variables for the template: `POSTGRES_IMAGE`, `REDIS_MAXMEMORY`.
+    pub variables: BTreeMap<String, String>,
+    /// Whether a sandbox has installed dependencies of its own.
+    pub dependencies: Dependencies,
+    /// How long a fetch of the default branch may take before `up` goes on without it.
+    pub fetch_timeout: Duration,
+    /// How long a service may take to become ready.
+    pub ready_timeout: Duration,
+}
+
+/// Where dependencies are installed that do not go into the worktree by themselves, as Ruby's gems.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dependencies {
+    /// Where the user has them: one copy for all.
+    #[default]
+    Share,
+    /// In the worktree.
+    Isolate,
+}
+
+impl Settings {
+    /// The settings where nobody has set anything.
+    #[must_use]
+    pub fn defaults() -> Settings {
+        Settings {
+            worktrees: None,
+            env_file: ".env.worktree".into(),
+            template: "postgres-redis".into(),
+            port_bases: [("APP_PORT", 3000), ("VITE_PORT", 4000)].map(|(name, base)| (name.to_owned(), base)).into(),
+            subnet_pool: Subnet::containing([10, 231, 0, 0].into(), 16),
+            variables: BTreeMap::new(),
+            dependencies: Dependencies::Share,
+            fetch_timeout: Duration::from_secs(5),
+            ready_timeout: Duration::from_mins(1),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The real world: Docker Engine, git, the claims file, our files. [`observe`] looks, [`perform`] does; neither decides.
+
+mod observe;
+mod perform;
+mod ready;
+mod settle;
+
+use std::time::Duration;
+
+use crate::apply::{Setback, World};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::event::Ticker;
+use crate::plan::observed::Scope;
+use crate::plan::{Action, Observed};
+use crate::site::Site;
+
+/// What is outside, through its doors.
+#[derive(Clone, Debug)]
+pub struct Real<'a> {
+    /// Docker Engine.
+    pub engine: &'a Engine,
+    /// Git, the claims and the settings.
+    pub site: &'a Site,
+}
+
+impl Real<'_> {
+    fn ready_timeout(&self) -> Duration {
+        self.site.settings.ready_timeout
+    }
+}
+
+impl World for Real<'_> {
+    async fn observe(&self, scope: &Scope) -> Result<Observed> {
+        observe::observe(self, scope).await
+    }
+
+    async fn perform(&self, action: &Action, ticker: &Ticker) -> Result<(), Setback> {
+        perform::perform(self, action, ticker).await
+    }
+}

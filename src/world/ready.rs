@@ -1,0 +1,118 @@
+//! Waiting until a service is ready: by asking it, and by watching that it does not end meanwhile.
+
+use std::time::Duration;
+
+use futures::TryStreamExt;
+
+use super::Real;
+use crate::engine::{Exit, Health, LogOptions};
+use crate::error::{Error, Kind, Result};
+use crate::plan::action::{Login, Question};
+use crate::probe::{self, Asked};
+
+/// How many of a container's last lines an error shows.
+const LAST_LINES: u64 = 12;
+
+/// Between two looks at a health check, whose own interval is longer anyway.
+const HEALTH_POLL: Duration = Duration::from_millis(100);
+
+/// How long a service without a question must have run before it counts as running.
+const SETTLE: Duration = Duration::from_millis(300);
+
+pub(super) async fn await_ready(world: &Real<'_>, service: &str, container: &str, question: &Question) -> Result<()> {
+    let limit = world.ready_timeout();
+    if *question == Question::Ended {
+        return await_end(world, service, container, limit).await;
+    }
+    tokio::select! {
+        exit = world.engine.watch(container) => {
+            let how = match exit? {
+                Exit::Code(code) => format!("ended with exit code {code}"),
+                Exit::Gone => "was removed".to_owned(),
+            };
+            Err(failure(world, service, container, &format!("{how} before it was ready")).await)
+        }
+        ready = tokio::time::timeout(limit, asked(world, container, question, limit)) => match ready {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(error),
+            Err(_) => {
+                let text = format!("was not ready after {} s", limit.as_secs());
+                Err(failure(world, service, container, &text).await.hint("set `ready_timeout_s` in the settings if it needs longer"))
+            }
+        }
+    }
+}
+
+async fn asked(world: &Real<'_>, container: &str, question: &Question, limit: Duration) -> Result<()> {
+    match question {
+        Question::Postgres(login) => {
+            probe::await_ready(container, limit, || probe::postgres_accepts(login.address, &login.user)).await?;
+        }
+        Question::Redis(login) => {
+            probe::await_ready(container, limit, || probe::redis_accepts(login.address, Some(&login.password.0)))
+                .await?;
+        }
+        Question::Health => loop {
+            let health = world.engine.inspect(container).await?.and_then(|details| details.health);
+            if matches!(health, Some(Health::Healthy) | None) {
+                break;
+            }
+            tokio::time::sleep(HEALTH_POLL).await;
+        },
+        Question::Running => tokio::time::sleep(SETTLE).await,
+        Question::Ended => {}
+    }
+    Ok(())
+}
+
+async fn await_end(world: &Real<'_>, service: &str, container: &str, limit: Duration) -> Result<()> {
+    match tokio::time::timeout(limit, world.engine.watch(container)).await {
+        Ok(Ok(Exit::Code(0))) => Ok(()),
+        Ok(Ok(Exit::Code(code))) => {
+            Err(failure(world, service, container, &format!("ended with exit code {code}")).await)
+        }
+        Ok(Ok(Exit::Gone)) => Err(failure(world, service, container, "was removed").await),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(failure(world, service, container, &format!("had not ended after {} s", limit.as_secs())).await),
+    }
+}
+
+/// What happened to a service, with the last it said.
+async fn failure(world: &Real<'_>, service: &str, container: &str, what: &str) -> Error {
+    let error = Error::new(Kind::Service, format!("{service} {what}"));
+    let options = LogOptions { tail: Some(LAST_LINES), ..LogOptions::default() };
+    let lines: Vec<_> = world.engine.logs(container, &options).try_collect().await.unwrap_or_default();
+    if lines.is_empty() {
+        return error.because("it wrote nothing");
+    }
+    let text: Vec<String> = lines.iter().map(|line| String::from_utf8_lossy(&line.line).into_owned()).collect();
+    error.because(format!("its last lines:\n{}", text.join("\n")))
+}
+
+/// Makes our password open the server, and the databases exist.
+///
+/// A volume that outlived its record has another password than ours. Inside the container the server trusts its own
+/// socket, so ours can be set there; it goes in on standard input.
+pub(super) async fn prepare_databases(
+    world: &Real<'_>,
+    container: &str,
+    login: &Login,
+    names: &[String],
+) -> Result<()> {
+    let Login { address, user, password } = login;
+    if matches!(probe::postgres_databases(*address, user, &password.0).await?, Asked::PasswordRefused) {
+        // The server may be set to log statements, or those that fail.
+        let quiet =
+            "SET log_statement = none; SET log_min_duration_statement = -1; SET log_min_error_statement = panic;";
+        let statement = format!("{quiet}\nALTER ROLE \"{user}\" PASSWORD '{}';\n", password.0);
+        let command =
+            ["psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--username", user, "--dbname", "postgres"];
+        let set = world.engine.exec_capture(container, &command, Some(statement.as_bytes()), None).await?;
+        if set.exit_code != 0 {
+            return Err(Error::new(Kind::Service, format!("{container} does not accept the sandbox's password"))
+                .because(String::from_utf8_lossy(&set.stderr).trim().to_owned()));
+        }
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    probe::create_databases(*address, user, &password.0, &names).await.map(drop)
+}

@@ -1,0 +1,100 @@
+//! After a run that was killed: ending the git that it had started, and waiting for what it had asked of the engine.
+//!
+//! The engine goes on with a request whose client is gone, and shows a network only when it is finished: whoever looks in
+//! between misses it. Of one address range it has one network, so making one in the sandbox's range says whether another
+//! is under way: it is refused while that is so, and by then the faster requests (volumes, containers) are done.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Real;
+use crate::claims::Claim;
+use crate::claims::subnet::Subnet;
+use crate::engine::{CreateNetwork, Network, NetworkSpec, labels};
+use crate::error::{Error, Kind, Result};
+use crate::git::{CHILD_MARK, resolved};
+use crate::processes::{self, Group};
+use crate::task::Identity;
+
+/// A network that is being made takes some 100 ms, and waits for all others that are.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// How long the processes that a killed run left are ended. What is still there then is named by whoever weighs losses.
+const CHILDREN_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long a program may take to begin. One that stays without an environment is none of ours.
+const START_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Between two tries.
+const POLL: Duration = Duration::from_millis(20);
+
+impl Real<'_> {
+    /// Returns once nothing is under way any more in a sandbox's worktree, nor in the engine in the addresses that it has
+    /// claimed.
+    pub async fn settle(&self, identity: &Identity) -> Result<()> {
+        let claims = self.site.with_records(self.site.claims.read()?)?;
+        // Without a claim nothing was asked for: it is entered first and released last.
+        let Some(claim) = claims.of(identity) else { return Ok(()) };
+        self.end_children(identity, claim).await?;
+        let probe = NetworkSpec {
+            name: format!("{}_probe", claim.names.project),
+            subnet: Some(claim.subnet.to_string()),
+            internal: true,
+            labels: labels::owned_by(identity),
+            ..NetworkSpec::default()
+        };
+        let begun = Instant::now();
+        loop {
+            match self.engine.create_network(&probe).await? {
+                CreateNetwork::Created(id) => return self.engine.remove_network(&id).await,
+                // One that a killed run left here: it is listed, and found like everything else.
+                CreateNetwork::NameTaken(_) => return Ok(()),
+                CreateNetwork::SubnetTaken(_) => {}
+            }
+            if self.engine.networks().await?.iter().any(|network| is_in(network, claim.subnet)) {
+                return Ok(());
+            }
+            if begun.elapsed() > PATIENCE {
+                let what = format!("the engine has been making a network in {} for too long", claim.subnet);
+                return Err(Error::new(Kind::Engine, what).hint("`sandbox doctor` says how the engine is"));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
+impl Real<'_> {
+    /// A checkout with a slow filter outlives whoever started it. What it has not done the next one does.
+    async fn end_children(&self, identity: &Identity, claim: &Claim) -> Result<()> {
+        let known = self.site.find(&identity.task)?.map(|sandbox| sandbox.worktree.path);
+        let place = known.unwrap_or_else(|| self.site.worktrees_root().join(&claim.names.directory));
+        let place = resolved(&place);
+        let (variable, value) = CHILD_MARK;
+        let begun = Instant::now();
+        // Until a look finds none: what is ended in one may have started another since.
+        loop {
+            let (mut ours, mut undecided) = (HashSet::new(), 0);
+            for process in processes::working_in(&place) {
+                match process.has_set(variable, value) {
+                    Some(true) => ours.extend(Group::of(process.pid)),
+                    Some(false) => {}
+                    None => undecided += 1,
+                }
+            }
+            for group in &ours {
+                group.end().await;
+            }
+            let patience = if ours.is_empty() { START_PATIENCE } else { CHILDREN_PATIENCE };
+            if (ours.is_empty() && undecided == 0) || begun.elapsed() > patience {
+                return Ok(());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
+fn is_in(network: &Network, subnet: Subnet) -> bool {
+    network.subnets.iter().filter_map(|it| it.range.parse::<Subnet>().ok()).any(|range| range.overlaps(subnet))
+}

@@ -1,0 +1,219 @@
+//! `make bench`: what a command costs, beside what a user would run instead, in one run on one machine.
+//!
+//! Rounds alternate, so that whatever else the machine does falls on both sides. Medians and ratios go to stdout as a
+//! table and to `target/bench.json`. Needs an engine, the images, and a Docker Compose v2 client, whose path is in
+//! `COMPOSE`; `make bench` sees to all three.
+#![expect(clippy::print_stdout, reason = "a table on stdout is what it is for")]
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const ROUNDS: usize = 7;
+const SANDBOXES: usize = 20;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
+    let bench = Bench::new()?;
+    let measured = bench.measure();
+    bench.sweep();
+    let rows = measured?;
+    print(&rows);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench.json");
+    std::fs::write(&path, serde_json::to_string_pretty(&rows.iter().map(Row::json).collect::<Vec<_>>())?)?;
+    println!("\nwritten to {}", path.display());
+    Ok(())
+}
+
+/// What was measured: ours, what it is compared with, and what it may cost.
+struct Row {
+    what: &'static str,
+    ours: Duration,
+    other: Option<(&'static str, Duration)>,
+    budget: Option<Duration>,
+}
+
+impl Row {
+    fn ratio(&self) -> Option<f64> {
+        self.other.map(|(_, other)| other.as_secs_f64() / self.ours.as_secs_f64())
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "what": self.what,
+            "sandbox_ms": self.ours.as_secs_f64() * 1000.0,
+            "other": self.other.map(|(name, _)| name),
+            "other_ms": self.other.map(|(_, other)| other.as_secs_f64() * 1000.0),
+            "ratio": self.ratio(),
+            "budget_ms": self.budget.map(|budget| budget.as_secs_f64() * 1000.0),
+        })
+    }
+}
+
+fn print(rows: &[Row]) {
+    println!("{:<42} {:>10}   {:<44} {:>8} {:>9}", "median of several rounds", "sandbox", "instead", "ratio", "budget");
+    for row in rows {
+        let other = row.other.map(|(name, other)| format!("{} {name}", show(other))).unwrap_or_default();
+        let ratio = row.ratio().map(|ratio| format!("{ratio:.1}x")).unwrap_or_default();
+        let budget = row.budget.map(show).unwrap_or_default();
+        println!("{:<42} {:>10}   {other:<44} {ratio:>8} {budget:>9}", row.what, show(row.ours));
+    }
+}
+
+fn show(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) {
+        format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
+    } else {
+        format!("{:.2} s", duration.as_secs_f64())
+    }
+}
+
+/// A repository, a state directory and the programs.
+struct Bench {
+    directory: PathBuf,
+    sandbox: PathBuf,
+    compose: PathBuf,
+    template: PathBuf,
+}
+
+impl Bench {
+    fn new() -> Result<Bench> {
+        let directory = std::env::temp_dir().join(format!("sandbox-bench-{}", std::process::id()));
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let bench = Bench {
+            sandbox: PathBuf::from(env!("CARGO_BIN_EXE_sandbox")),
+            compose: std::env::var_os("COMPOSE")
+                .map_or_else(|| root.join("target/tools/docker-compose"), PathBuf::from),
+            template: root.join("compose-templates/postgres-redis.yaml"),
+            directory,
+        };
+        std::fs::create_dir_all(bench.repository())?;
+        run(bench.git(&["init", "--quiet", "--initial-branch", "main"]))?;
+        run(bench.git(&["commit", "--quiet", "--allow-empty", "--message", "first"]))?;
+        std::fs::write(bench.repository().join(".sandbox.yaml"), "subnet_pool: 10.233.0.0/16\n")?;
+        Ok(bench)
+    }
+
+    fn repository(&self) -> PathBuf {
+        self.directory.join("bench")
+    }
+
+    fn git(&self, arguments: &[&str]) -> Command {
+        let mut git = Command::new("git");
+        git.current_dir(self.repository()).args(["-c", "user.name=bench", "-c", "user.email=bench@localhost"]);
+        git.args(arguments);
+        git
+    }
+
+    fn sandbox(&self, arguments: &[&str]) -> Command {
+        let mut sandbox = Command::new(&self.sandbox);
+        sandbox.current_dir(self.repository()).env("XDG_STATE_HOME", self.directory.join("state"));
+        sandbox.env_remove("SANDBOX_WORKTREES").arg("--progress=quiet").args(arguments);
+        sandbox
+    }
+
+    /// The same template and images, ready when its health checks say so, asked every second from the start.
+    fn compose(&self, project: &str, images: &[(String, String)], arguments: &[&str]) -> Command {
+        let mut compose = Command::new(&self.compose);
+        compose.current_dir(&self.directory).arg("--file").arg(&self.template).args(["--project-name", project]);
+        compose.envs([
+            ("HEALTH_INTERVAL", "1s"),
+            ("HEALTH_START_PERIOD", "0s"),
+            ("POSTGRES_PORT", "25432"),
+            ("REDIS_PORT", "26379"),
+        ]);
+        compose.envs(images.iter().cloned()).args(arguments);
+        compose
+    }
+
+    fn measure(&self) -> Result<Vec<Row>> {
+        let images = self.images()?;
+        let mut rows = self.life_of_a_stack(&images)?;
+        for number in 0..SANDBOXES {
+            run(self.sandbox(&["up", &format!("many-{number}")]))?;
+        }
+        let budget = |ms| Some(Duration::from_millis(ms));
+        let row = |what, ours, budget| Row { what, ours, other: None, budget };
+        rows.push(row("no-op `up`", self.median(&["up", "many-0"])?, budget(150)));
+        rows.push(row("`ls` with 20 sandboxes", self.median(&["ls"])?, budget(50)));
+        rows.push(row("`env`", self.median(&["env", "many-0"])?, None));
+        rows.push(row("`--help`", self.median(&["--help"])?, budget(10)));
+        Ok(rows)
+    }
+
+    fn life_of_a_stack(&self, images: &[(String, String)]) -> Result<Vec<Row>> {
+        let mut times: [Vec<Duration>; 4] = Default::default();
+        for round in 0..ROUNDS {
+            let task = format!("round-{round}");
+            times[0].push(timed(self.sandbox(&["up", &task]))?);
+            times[1].push(timed(self.sandbox(&["rm", &task]))?);
+            times[2].push(timed(self.compose("sandboxbench", images, &["up", "--detach", "--wait", "--quiet-pull"]))?);
+            times[3].push(timed(self.compose("sandboxbench", images, &["down", "--volumes"]))?);
+        }
+        let [up, rm, compose_up, compose_down] = times.map(median);
+        Ok(vec![
+            Row {
+                what: "first `up`: worktree, Postgres, Redis",
+                ours: up,
+                other: Some(("docker compose up -d --wait", compose_up)),
+                budget: None,
+            },
+            Row {
+                what: "`rm`: all of it",
+                ours: rm,
+                other: Some(("docker compose down -v", compose_down)),
+                budget: None,
+            },
+        ])
+    }
+
+    /// The images that a sandbox runs here, as the template's variables.
+    fn images(&self) -> Result<Vec<(String, String)>> {
+        run(self.sandbox(&["up", "images"]))?;
+        let answer = run(self.sandbox(&["show", "images", "--json"]))?;
+        run(self.sandbox(&["rm", "images"]))?;
+        let shown: serde_json::Value = serde_json::from_slice(&answer.stdout)?;
+        let services = shown["sandbox"]["services"].as_array().cloned().unwrap_or_default();
+        let variable = |service: &serde_json::Value| {
+            let name = service["service"].as_str()?.to_uppercase();
+            Some((format!("{name}_IMAGE"), service["image"].as_str()?.to_owned()))
+        };
+        Ok(services.iter().filter_map(variable).collect())
+    }
+
+    fn median(&self, arguments: &[&str]) -> Result<Duration> {
+        let times: Result<Vec<Duration>> = (0..4 * ROUNDS).map(|_| timed(self.sandbox(arguments))).collect();
+        Ok(median(times?))
+    }
+
+    /// Removes whatever the run made, however it ended.
+    fn sweep(&self) {
+        let tasks = run(self.sandbox(&["ls", "--quiet"])).map(|output| output.stdout).unwrap_or_default();
+        for task in String::from_utf8_lossy(&tasks).lines() {
+            let _ = run(self.sandbox(&["rm", task]));
+        }
+        let _ = run(self.compose("sandboxbench", &[], &["down", "--volumes"]));
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn timed(command: Command) -> Result<Duration> {
+    let begun = Instant::now();
+    run(command)?;
+    Ok(begun.elapsed())
+}
+
+fn run(mut command: Command) -> Result<Output> {
+    let output = command.stdin(Stdio::null()).output().map_err(|cause| format!("{command:?}: {cause}"))?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    Err(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr)).into())
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}

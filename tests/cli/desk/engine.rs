@@ -1,0 +1,131 @@
+//! An engine that answers questions and does nothing: a thread behind a Unix socket.
+//!
+//! It remembers every request, so that a test can say that nothing was asked of it but questions.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::{fs, thread};
+
+use serde_json::{Value, json};
+
+/// See the module. The thread ends with the test's process.
+pub(crate) struct FakeEngine {
+    answers: Arc<Mutex<Answers>>,
+}
+
+struct Answers {
+    api: &'static str,
+    hangs: bool,
+    containers: Value,
+    networks: Value,
+    images: Vec<&'static str>,
+    requests: Vec<String>,
+}
+
+impl FakeEngine {
+    /// An engine that has nothing but the images of the template.
+    pub(crate) fn start(socket: &Path) -> FakeEngine {
+        let answers = Arc::new(Mutex::new(Answers {
+            api: "1.47",
+            hangs: false,
+            containers: json!([]),
+            networks: json!([]),
+            images: vec!["postgres:17", "redis:8"],
+            requests: Vec::new(),
+        }));
+        let listener = UnixListener::bind(socket).unwrap();
+        fs::set_permissions(socket, fs::Permissions::from_mode(0o666)).unwrap();
+        let shared = Arc::clone(&answers);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || serve(stream, &shared));
+            }
+        });
+        FakeEngine { answers }
+    }
+
+    /// The same engine, speaking no newer API than this.
+    pub(crate) fn speaking(self, api: &'static str) -> FakeEngine {
+        self.answers.lock().unwrap().api = api;
+        self
+    }
+
+    /// The same engine, taking requests and never answering.
+    pub(crate) fn hanging(self) -> FakeEngine {
+        self.answers.lock().unwrap().hangs = true;
+        self
+    }
+
+    /// The same engine with these containers, as it lists them.
+    pub(crate) fn with_containers(self, containers: Value) -> FakeEngine {
+        self.answers.lock().unwrap().containers = containers;
+        self
+    }
+
+    /// The same engine with these networks, as it lists them.
+    pub(crate) fn with_networks(self, networks: Value) -> FakeEngine {
+        self.answers.lock().unwrap().networks = networks;
+        self
+    }
+
+    /// What was asked of it that is no question.
+    pub(crate) fn commands(&self) -> Vec<String> {
+        let answers = self.answers.lock().unwrap();
+        answers.requests.iter().filter(|request| !request.starts_with("GET ")).cloned().collect()
+    }
+}
+
+fn serve(mut stream: UnixStream, answers: &Mutex<Answers>) {
+    let mut head = BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
+    let Some(request) = head.next() else { return };
+    // The rest of the head, before the answer.
+    head.for_each(drop);
+    let mut answers = answers.lock().unwrap();
+    answers.requests.push(request.clone());
+    if answers.hangs {
+        // Whoever waits shall wait: the connection outlives this thread's interest in it.
+        std::mem::forget(stream);
+        return;
+    }
+    let (status, body) = answer(&request, &answers);
+    let reply = format!(
+        "HTTP/1.1 {status}\r\nApi-Version: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{body}",
+        answers.api,
+        body.len(),
+    );
+    drop(answers);
+    // A client that has gone away has what it wanted.
+    let _ = stream.write_all(reply.as_bytes());
+}
+
+fn answer(request: &str, answers: &Answers) -> (&'static str, String) {
+    let target = request.split(' ').nth(1).unwrap_or_default();
+    let path = target.split('?').next().unwrap_or_default().trim_start_matches("/v");
+    let path = path.split_once('/').map_or(path, |(_, path)| path);
+    let missing = |what: &str| ("404 Not Found", json!({ "message": format!("No such {what}") }).to_string());
+    let ok = |value: &Value| ("200 OK", value.to_string());
+    match path {
+        _ if !request.starts_with("GET ") => {
+            ("500 Internal Server Error", json!({ "message": "this engine only answers questions" }).to_string())
+        }
+        "_ping" => ("200 OK", "OK".into()),
+        "containers/json" => ok(&answers.containers),
+        "networks" => ok(&answers.networks),
+        "volumes" => ok(&json!({ "Volumes": [], "Warnings": [] })),
+        "images/json" => ok(&json!([])),
+        "info" => ok(&json!({ "ID": "fake", "Name": "fakehost", "ServerVersion": "27.0.0", "Driver": "overlay2" })),
+        _ => {
+            let image = path.strip_prefix("images/").and_then(|rest| rest.strip_suffix("/json"));
+            let image = image.map(|name| name.replace("%3A", ":"));
+            match image.filter(|name| answers.images.contains(&name.as_str())) {
+                Some(name) => ok(&json!({ "Id": format!("sha256:{:0>64}", name.len()), "RepoTags": [name] })),
+                None => missing("image"),
+            }
+        }
+    }
+}

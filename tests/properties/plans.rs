@@ -1,0 +1,155 @@
+//! Plans as text, for the states that people meet.
+
+use sandbox::apply::{Stop, World, apply};
+use sandbox::event::Sink;
+use sandbox::plan::observed::{Run, Scope};
+use sandbox::plan::{Desired, Extent, Observed, reconcile, teardown};
+
+use crate::block_on;
+use crate::fake::{Fake, State};
+use crate::generate::{desired_of, wanted};
+
+/// A database and a cache, the cache waiting for the database.
+fn desired() -> Desired {
+    let postgres = wanted(0, (0, true, true, [false; 4]));
+    let redis = wanted(1, (1, true, true, [true, false, false, false]));
+    desired_of(vec![postgres, redis], true)
+}
+
+/// The world after a first `up`, changed by hand.
+fn established(change: impl FnOnce(&mut State)) -> Fake {
+    let world = Fake::new(State::default(), 0);
+    let plan = reconcile(&desired(), &observe(&world));
+    block_on(apply(&world, &plan, &Sink::null(), Stop::never())).into_result().unwrap();
+    let mut state = world.state();
+    change(&mut state);
+    Fake::new(state, 0)
+}
+
+fn observe(world: &Fake) -> Observed {
+    block_on(world.observe(&desired().scope())).unwrap()
+}
+
+fn plan_after(change: impl FnOnce(&mut State)) -> String {
+    reconcile(&desired(), &observe(&established(change))).to_string()
+}
+
+#[test]
+fn the_first_up_makes_everything_and_overlaps_what_it_can() {
+    let plan = reconcile(&desired(), &Observed::default());
+    insta::assert_snapshot!(plan, @"
+     1. pull image image0 (missing)
+     2. pull image image1 (missing)
+     3. claim slot 101 and subnet 10.231.6.80/28 (missing) after 1, 2
+     4. add worktree /src/blog-wt/fix on fix (missing) after 3
+     5. check out /src/blog-wt/fix (missing) after 4
+     6. record that the sandbox is checked out (follows from the worktree) after 5
+     7. exclude /.env.worktree from git (missing) after 3
+     8. write a file (missing) after 4, 6, 7
+     9. write a file (missing) after 4, 6, 7
+    10. create network blog_fix_default (missing) after 3
+    11. create volume blog_fix_s0-data (missing) after 3
+    12. create volume blog_fix_s1-data (missing) after 3
+    13. create container blog_fix-s0-1 (missing) after 1, 4, 10, 11
+    14. start container blog_fix-s0-1 (follows from the container) after 13, 3
+    15. wait until s0 is ready (not known to be ready) after 14
+    16. prepare databases development and test (not known to be ready) after 15
+    17. create container blog_fix-s1-1 (missing) after 2, 4, 10, 12
+    18. start container blog_fix-s1-1 (follows from the container) after 17, 3, 16
+    19. wait until s1 is ready (not known to be ready) after 18
+    20. record that the sandbox is established (follows from the rest) after 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19
+    ");
+}
+
+#[test]
+fn an_up_of_what_is_up_is_an_empty_plan() {
+    insta::assert_snapshot!(plan_after(|_| {}), @"nothing to do");
+}
+
+#[test]
+fn a_container_that_was_stopped_is_started_and_awaited() {
+    let plan = plan_after(|state| state.containers[0].seen.run = Run::Off);
+    insta::assert_snapshot!(plan, @"
+    1. start container blog_fix-s0-1 (not running)
+    2. wait until s0 is ready (not known to be ready) after 1
+    3. prepare databases development and test (not known to be ready) after 2
+    ");
+}
+
+#[test]
+fn a_changed_configuration_makes_one_container_anew_and_keeps_its_volume() {
+    let plan = plan_after(|state| {
+        let redis = state.containers.iter_mut().find(|it| it.seen.service == "s1").unwrap();
+        redis.seen.config_hash = Some("old".into());
+    });
+    insta::assert_snapshot!(plan, @"
+    1. stop container blog_fix-s1-1 (the configuration changed)
+    2. remove container blog_fix-s1-1 (the configuration changed) after 1
+    3. create container blog_fix-s1-1 (the configuration changed) after 2
+    4. start container blog_fix-s1-1 (follows from the container) after 3
+    5. wait until s1 is ready (not known to be ready) after 4
+    ");
+}
+
+#[test]
+fn a_network_that_is_gone_takes_its_containers_with_it_and_no_volume() {
+    let plan = plan_after(|state| state.networks.clear());
+    insta::assert_snapshot!(plan, @"
+     1. create network blog_fix_default (missing)
+     2. stop container blog_fix-s0-1 (follows from the network)
+     3. remove container blog_fix-s0-1 (follows from the network) after 2
+     4. create container blog_fix-s0-1 (follows from the network) after 3, 1
+     5. start container blog_fix-s0-1 (follows from the container) after 4
+     6. wait until s0 is ready (not known to be ready) after 5
+     7. prepare databases development and test (not known to be ready) after 6
+     8. stop container blog_fix-s1-1 (follows from the network)
+     9. remove container blog_fix-s1-1 (follows from the network) after 8
+    10. create container blog_fix-s1-1 (follows from the network) after 9, 1
+    11. start container blog_fix-s1-1 (follows from the container) after 10, 7
+    12. wait until s1 is ready (not known to be ready) after 11
+    ");
+}
+
+#[test]
+fn a_worktree_whose_directory_was_deleted_comes_back() {
+    let plan = plan_after(|state| {
+        state.worktree.as_mut().unwrap().missing = true;
+        state.files.clear();
+    });
+    insta::assert_snapshot!(plan, @"
+    1. bring back worktree /src/blog-wt/fix (its directory is gone)
+    2. write a file (missing) after 1
+    3. write a file (missing) after 1
+    ");
+}
+
+#[test]
+fn removal_goes_from_containers_to_the_claim() {
+    let world = established(|_| {});
+    let identity = desired().record.claim.identity;
+    let observed = block_on(world.observe(&Scope::of(&identity))).unwrap();
+    insta::assert_snapshot!(teardown(&identity, &observed, Extent::Everything), @"
+    1. remove container blog_fix-s0-1 (asked for)
+    2. remove container blog_fix-s1-1 (asked for)
+    3. remove network blog_fix_default (asked for) after 1, 2
+    4. remove worktree /src/blog-wt/fix (asked for) after 1, 2
+    5. remove volume blog_fix_s0-data (asked for) after 1, 2, 4
+    6. remove volume blog_fix_s1-data (asked for) after 1, 2, 4
+    7. delete branch fix (asked for) after 4
+    8. release the claim (asked for) after 1, 2, 3, 4, 5, 6, 7
+    ");
+}
+
+#[test]
+fn down_stops_servers_in_order_and_keeps_volumes_worktree_and_claim() {
+    let world = established(|_| {});
+    let identity = desired().record.claim.identity;
+    let observed = block_on(world.observe(&Scope::of(&identity))).unwrap();
+    insta::assert_snapshot!(teardown(&identity, &observed, Extent::Stack), @"
+    1. stop container blog_fix-s0-1 (asked for)
+    2. remove container blog_fix-s0-1 (asked for) after 1
+    3. stop container blog_fix-s1-1 (asked for)
+    4. remove container blog_fix-s1-1 (asked for) after 3
+    5. remove network blog_fix_default (asked for) after 2, 4
+    ");
+}
