@@ -10,6 +10,7 @@
 //!   `weigh`, `modules`, `objection`, `removal`: taking one away; `lock`: one of these at a
 //!   time; `keep`: the user's lock of a worktree
 //! - `branch`: default branch, base, look-ups; `provenance`: the branches that we made; `fetch`: the remote's default branch
+//! - `landing`: whether a branch's work has arrived on the default one, told by what its commits change (`patch`)
 //! - `exclude`: `info/exclude`; `version`: whether the git program is new enough
 //! - `store`: references and commits, by either of the two ways; `program`: the only place that starts git
 
@@ -23,9 +24,11 @@ mod fetch;
 #[cfg(test)]
 mod fixture;
 mod keep;
+mod landing;
 mod lock;
 mod modules;
 mod objection;
+mod patch;
 mod program;
 mod provenance;
 mod removal;
@@ -41,6 +44,7 @@ pub use branch::{Base, DefaultBranch};
 pub use commit::CommitId;
 pub use discover::Repo;
 pub use fetch::Fetched;
+pub use landing::{Landed, Landing};
 pub use objection::{Listing, Objection};
 pub use program::{CHILD_MARK, LOCAL_VARIABLES};
 pub use provenance::{BranchDeletion, Made};

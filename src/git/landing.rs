@@ -1,0 +1,229 @@
+//! Whether the work of a branch has arrived on the default branch, here or at the remote: merged, or by its content alone
+//! (squashed, rebased, picked).
+//!
+//! In doubt it has not. Work that arrived only in part, that differs in white space, or that was taken back since has not
+//! arrived, however many edits came later.
+
+use super::patch::{self, Change, Patch};
+use super::store::Store;
+use super::{CommitId, DefaultBranch, Repo};
+use crate::error::Result;
+
+/// How work has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Landing {
+    /// Its commits are there.
+    Merged,
+    /// All of it is in one commit there.
+    Squashed,
+    /// Each of its commits has a counterpart there.
+    Picked,
+    /// Merging it would change nothing.
+    Contained,
+}
+
+/// That work has arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Landed {
+    /// How.
+    pub how: Landing,
+    /// Where, as people call it: `main`, `origin/main`.
+    pub onto: String,
+}
+
+impl Landed {
+    /// As it is told: `squashed into main`.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let onto = &self.onto;
+        match self.how {
+            Landing::Merged => format!("merged into {onto}"),
+            Landing::Squashed => format!("squashed into {onto}"),
+            Landing::Picked => format!("every commit picked onto {onto}"),
+            Landing::Contained => format!("contained in {onto}"),
+        }
+    }
+}
+
+/// What one branch says of the work.
+enum Verdict {
+    Landed(Landing),
+    /// It had arrived, and was undone since.
+    TakenBack,
+    Missing,
+}
+
+/// Longer command lines are not asked of git; the whole log is read instead.
+const PATHSPECS_MAX: usize = 400;
+
+impl Repo {
+    /// Whether the work from `fork` to `tip` has arrived on the default branch, as it is here or as it was last seen at the
+    /// remote. Without a fork, work whose commits are there cannot be told from none. No work at all has not arrived.
+    pub async fn landing(&self, tip: &CommitId, fork: Option<&CommitId>) -> Result<Option<Landed>> {
+        let Some(default) = self.default_branch()? else { return Ok(None) };
+        if fork == Some(tip) {
+            return Ok(None);
+        }
+        let mut found = None;
+        for (onto, target) in targets(&self.store(), &default)? {
+            match self.verdict(tip, fork, &target).await? {
+                Verdict::Landed(how) => found = found.or(Some(Landed { how, onto })),
+                Verdict::TakenBack => return Ok(None),
+                Verdict::Missing => {}
+            }
+        }
+        Ok(found)
+    }
+
+    async fn verdict(&self, tip: &CommitId, fork: Option<&CommitId>, target: &CommitId) -> Result<Verdict> {
+        if self.store().contains(target, tip) {
+            return self.verdict_of_merged(tip, fork, target).await;
+        }
+        let Some(base) = self.merge_base(tip, target).await? else { return Ok(Verdict::Missing) };
+        let whole = self.difference(&base, tip).await?;
+        if whole.is_empty() {
+            return Ok(Verdict::Missing);
+        }
+        if self.adds_nothing(target, tip).await? {
+            return Ok(Verdict::Landed(Landing::Contained));
+        }
+        let history = self.history(&base, target, &whole).await?;
+        // The newest counts: work that was taken back may have come again.
+        if let Some(place) = history.iter().position(|patch| patch.has(&whole)) {
+            let later: Vec<&Patch> = history[..place].iter().collect();
+            let back = taken_back(&whole, &later);
+            return Ok(if back { Verdict::TakenBack } else { Verdict::Landed(Landing::Squashed) });
+        }
+        let Some(own) = self.own_patches(&base, tip).await? else { return Ok(Verdict::Missing) };
+        Ok(picked(&own, &history))
+    }
+
+    /// The commits are there. What they did may have been undone since, in one go or one by one.
+    async fn verdict_of_merged(&self, tip: &CommitId, fork: Option<&CommitId>, target: &CommitId) -> Result<Verdict> {
+        let Some(fork) = fork else { return Ok(Verdict::Missing) };
+        let mut all = self.difference(fork, tip).await?;
+        for patch in self.own_patches(fork, tip).await?.unwrap_or_default() {
+            all.extend(patch.changes);
+        }
+        let history = self.history(tip, target, &all).await?;
+        let later: Vec<&Patch> = history.iter().collect();
+        Ok(if taken_back(&all, &later) { Verdict::TakenBack } else { Verdict::Landed(Landing::Merged) })
+    }
+
+    async fn merge_base(&self, one: &CommitId, other: &CommitId) -> Result<Option<CommitId>> {
+        let output = self.git().args(["merge-base", one.as_str(), other.as_str()]).run().await?;
+        Ok(if output.ok { CommitId::parse(String::from_utf8_lossy(&output.stdout).trim()) } else { None })
+    }
+
+    async fn difference(&self, from: &CommitId, to: &CommitId) -> Result<Vec<Change>> {
+        let what = format!("cannot tell what {} changes", to.short());
+        let git = self.git().args(["diff-tree", "-r"]).args(patch::OPTIONS);
+        let output = git.args([from.as_str(), to.as_str()]).stdout(what).await?;
+        Ok(patch::parse(&output).into_iter().flat_map(|patch| patch.changes).collect())
+    }
+
+    /// The commits after `from` up to `to`, newest first, as far as they touch the files of these changes. Those that take
+    /// something of them back are read whole, since they may only move it.
+    async fn history(&self, from: &CommitId, to: &CommitId, of: &[Change]) -> Result<Vec<Patch>> {
+        let paths = patch::pathspecs(of).filter(|paths| paths.len() <= PATHSPECS_MAX).unwrap_or_default();
+        let mut history = self.log(from, to, &paths).await?;
+        for patch in history.iter_mut().filter(|_| !paths.is_empty()) {
+            if of.iter().any(|change| patch.takes_back(change)) {
+                let what = format!("cannot tell what {} changes", patch.commit);
+                let git = self.git().args(["diff-tree", "-r", "--root", "--no-commit-id"]).args(patch::OPTIONS);
+                let whole = patch::parse(&git.arg(&patch.commit).stdout(what).await?);
+                patch.changes = whole.into_iter().flat_map(|patch| patch.changes).collect();
+            }
+        }
+        Ok(history)
+    }
+
+    /// What each commit of a branch changes, oldest first; none where it has merges, whose own changes no log shows.
+    async fn own_patches(&self, base: &CommitId, tip: &CommitId) -> Result<Option<Vec<Patch>>> {
+        let what = format!("cannot list the commits of {}", tip.short());
+        let range = format!("{base}..{tip}");
+        let merges = self.git().args(["rev-list", "--merges", "--max-count=1", &range]).stdout(what).await?;
+        if !merges.is_empty() {
+            return Ok(None);
+        }
+        let mut own = self.log(base, tip, &[]).await?;
+        own.retain(|patch| !patch.changes.is_empty());
+        own.reverse();
+        Ok(Some(own))
+    }
+
+    async fn log(&self, from: &CommitId, to: &CommitId, paths: &[String]) -> Result<Vec<Patch>> {
+        let what = format!("cannot read the commits up to {}", to.short());
+        let git = self.git().args(["log", "--topo-order", "--no-merges", "--no-show-signature", "--no-notes"]);
+        let git = git.arg(patch::HEADER).args(patch::OPTIONS).arg(format!("{from}..{to}")).arg("--").args(paths);
+        Ok(patch::parse(&git.stdout(what).await?))
+    }
+
+    /// Whether merging a commit into another would leave that as it is. Attributes could name a merge driver that keeps
+    /// one side whatever the other says, so none are read.
+    async fn adds_nothing(&self, target: &CommitId, tip: &CommitId) -> Result<bool> {
+        let what = format!("cannot read the tree of {}", target.short());
+        let tree = self.git().args(["rev-parse", &format!("{target}^{{tree}}")]).stdout(what.clone()).await?;
+        let empty = self.git().args(["hash-object", "-t", "tree", "--stdin"]).stdout(what).await?;
+        let git = self.git().args(["-c", "core.attributesFile=/dev/null", "-c", "merge.renormalize=false"]);
+        let git = git.env("GIT_ATTR_SOURCE", String::from_utf8_lossy(empty.trim_ascii()).into_owned());
+        let merged = git.args(["merge-tree", "--write-tree", target.as_str(), tip.as_str()]).run().await?;
+        Ok(merged.ok && merged.stdout.trim_ascii() == tree.trim_ascii())
+    }
+}
+
+/// The default branch here and as last seen at the remote. Of two where one contains the other that one speaks for both:
+/// what was taken back there stays taken back.
+fn targets(store: &Store, default: &DefaultBranch) -> Result<Vec<(String, CommitId)>> {
+    let mut found = Vec::new();
+    if let Some(commit) = store.commit(&format!("refs/heads/{}", default.name))? {
+        found.push((default.name.clone(), commit));
+    }
+    if let Some(tracking) = &default.tracking
+        && let Some(commit) = store.commit(tracking)?
+    {
+        found.push((tracking.trim_start_matches("refs/remotes/").to_owned(), commit));
+    }
+    if let [(_, here), (_, there)] = &*found {
+        if store.contains(here, there) {
+            found.truncate(1);
+        } else if store.contains(there, here) {
+            found.remove(0);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether each commit has a counterpart of its own that still holds. A branch may undo what it did itself.
+fn picked(own: &[Patch], history: &[Patch]) -> Verdict {
+    let mut rest: Vec<Patch> = history.to_vec();
+    let mut places = Vec::new();
+    for patch in own {
+        let found = rest.iter().enumerate().find_map(|(place, it)| Some((place, it.without(&patch.changes)?)));
+        let Some((place, without)) = found else { return Verdict::Missing };
+        rest[place] = without;
+        places.push(place);
+    }
+    if own.is_empty() {
+        return Verdict::Missing;
+    }
+    let is_taken_back = |(patch, place): (&Patch, &usize)| {
+        let numbered = history[..*place].iter().enumerate();
+        let later: Vec<&Patch> = numbered.filter(|(number, _)| !places.contains(number)).map(|(_, it)| it).collect();
+        taken_back(&patch.changes, &later)
+    };
+    let back = own.iter().zip(&places).any(is_taken_back);
+    if back { Verdict::TakenBack } else { Verdict::Landed(Landing::Picked) }
+}
+
+/// Whether any of these changes was undone by a later commit, newest first, and not made again after that.
+fn taken_back(changes: &[Change], later: &[&Patch]) -> bool {
+    changes.iter().any(|change| {
+        let undone = later.iter().position(|patch| patch.takes_back(change));
+        let again = |place: usize| later[..place].iter().any(|patch| patch.has(std::slice::from_ref(change)));
+        undone.is_some_and(|place| !again(place))
+    })
+}
+
+#[cfg(test)]
+mod tests;

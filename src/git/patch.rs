@@ -1,0 +1,209 @@
+//! What a commit changes, as runs of lines: the form in which work is recognised on another branch.
+//!
+//! Neither line numbers nor the lines around take part, since both differ where the other branch had moved on. White
+//! space does: what differs in it alone is other work.
+
+use std::fmt::Write;
+
+/// What makes git print every change, whatever the user's settings: no renames, no lines around, no filters.
+pub(super) const OPTIONS: [&str; 14] = [
+    "--patch",
+    "--unified=0",
+    "--inter-hunk-context=0",
+    "--no-renames",
+    "--no-color",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--no-relative",
+    "--full-index",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+    "--submodule=short",
+    "--ignore-submodules=none",
+    "--diff-algorithm=histogram",
+];
+
+/// What `git log` is to print before the patch of each commit: a byte that begins no line of a patch, and the commit.
+pub(super) const HEADER: &str = "--format=%x00%H";
+
+/// A run of lines of one file, changed as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Change {
+    /// The file, as git names it in a patch.
+    file: Vec<u8>,
+    removed: Vec<Vec<u8>>,
+    added: Vec<Vec<u8>>,
+}
+
+/// All that one commit changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Patch {
+    /// The commit; empty in the difference of two.
+    pub(super) commit: String,
+    pub(super) changes: Vec<Change>,
+}
+
+impl Patch {
+    /// Whether every one of these changes is among its own; one that is there twice counts twice.
+    pub(super) fn has(&self, wanted: &[Change]) -> bool {
+        self.without(wanted).is_some()
+    }
+
+    /// What it changes besides these; none where one of them is not among its own.
+    pub(super) fn without(&self, wanted: &[Change]) -> Option<Patch> {
+        let mut rest = self.clone();
+        for change in wanted {
+            let place = rest.changes.iter().position(|it| it == change)?;
+            rest.changes.swap_remove(place);
+        }
+        Some(rest)
+    }
+
+    /// Whether it undoes an earlier change. Lines that are changed further are not undone, nor are those that it moves to
+    /// another file.
+    pub(super) fn takes_back(&self, earlier: &Change) -> bool {
+        let undoes = |it: &Change| {
+            it.file == earlier.file
+                && holds(&it.removed, &earlier.added)
+                && holds(&it.added, &earlier.removed)
+                // Where nothing had been there before, an edit removes the lines too, and puts others in their place.
+                && (!earlier.removed.is_empty() || it.removed.len() >= it.added.len() + earlier.added.len())
+        };
+        let keeps =
+            |it: &Change| !earlier.added.is_empty() && it.file != earlier.file && holds(&it.added, &earlier.added);
+        self.changes.iter().any(undoes) && !self.changes.iter().any(keeps)
+    }
+}
+
+/// The files of changes as patterns that match nothing else, for `git log -- PATTERN…`.
+///
+/// None where a name cannot be told from the patch: then the log is to be read whole.
+pub(super) fn pathspecs(changes: &[Change]) -> Option<Vec<String>> {
+    let mut specs = Vec::new();
+    for change in changes {
+        // `a/NAME b/NAME`, quoted where the name has something unusual in it.
+        let text = std::str::from_utf8(&change.file).ok().filter(|text| text.starts_with("a/"))?;
+        let name = text.get(2..text.len().checked_sub(5)? / 2 + 2)?;
+        let mut spec = String::new();
+        let _ = write!(spec, ":(top,literal){name}");
+        (text == format!("a/{name} b/{name}")).then_some(())?;
+        if !specs.contains(&spec) {
+            specs.push(spec);
+        }
+    }
+    Some(specs)
+}
+
+/// Whether some lines stand among others, one after the other.
+fn holds(lines: &[Vec<u8>], wanted: &[Vec<u8>]) -> bool {
+    wanted.is_empty() || lines.windows(wanted.len()).any(|window| window == wanted)
+}
+
+/// Reads what git printed with [`OPTIONS`], and for a log with [`HEADER`]; in its order.
+pub(super) fn parse(output: &[u8]) -> Vec<Patch> {
+    let mut patches: Vec<Patch> = Vec::new();
+    let mut lines = output.split(|&byte| byte == b'\n');
+    let (mut file, mut blobs): (&[u8], &[u8]) = (b"", b"");
+    while let Some(line) = lines.next() {
+        let mut add = |removed: &[&[u8]], added: &[&[u8]]| {
+            if patches.is_empty() {
+                patches.push(Patch::default());
+            }
+            let owned = |lines: &[&[u8]]| lines.iter().map(|line| line.to_vec()).collect();
+            let change = Change { file: file.to_vec(), removed: owned(removed), added: owned(added) };
+            patches.last_mut().into_iter().for_each(|patch| patch.changes.push(change.clone()));
+        };
+        if let Some(commit) = line.strip_prefix(b"\0") {
+            patches.push(Patch { commit: String::from_utf8_lossy(commit).into_owned(), changes: Vec::new() });
+        } else if let Some(names) = line.strip_prefix(b"diff --git ") {
+            file = names;
+        } else if let Some(mode) = line.strip_prefix(b"new file ") {
+            add(&[], &[mode]);
+        } else if let Some(mode) = line.strip_prefix(b"deleted file ") {
+            add(&[mode], &[]);
+        } else if let Some(mode) = line.strip_prefix(b"old ") {
+            let new = lines.next().and_then(|line| line.strip_prefix(b"new ")).unwrap_or_default();
+            add(&[mode], &[new]);
+        } else if let Some(names) = line.strip_prefix(b"index ") {
+            blobs = names.split(|&byte| byte == b' ').next().unwrap_or_default();
+        } else if line.starts_with(b"Binary files ") {
+            let end = blobs.windows(2).position(|pair| pair == b"..").unwrap_or(blobs.len());
+            add(&[&blobs[..end]], &[blobs.get(end + 2..).unwrap_or_default()]);
+        } else if let Some((removed, added)) = line.strip_prefix(b"@@ ").and_then(counts) {
+            let mut run = |sign: u8, count: usize| -> Vec<&[u8]> {
+                let signed = lines.by_ref().filter(|line| line.first() == Some(&sign));
+                signed.take(count).map(|line| &line[1..]).collect()
+            };
+            let (removed, added) = (run(b'-', removed), run(b'+', added));
+            add(&removed, &added);
+        }
+    }
+    patches
+}
+
+/// How many lines a hunk removes and adds: `-3,2 +3 @@ …`.
+fn counts(header: &[u8]) -> Option<(usize, usize)> {
+    let mut ranges = std::str::from_utf8(header.split(|&byte| byte == b'@').next()?).ok()?.split_whitespace();
+    let mut count = |sign: char| {
+        let range = ranges.next()?.strip_prefix(sign)?;
+        range.split_once(',').map_or(Some(1), |(_, count)| count.parse().ok())
+    };
+    Some((count('-')?, count('+')?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(file: &str, removed: &[&str], added: &[&str]) -> Change {
+        let lines = |lines: &[&str]| lines.iter().map(|line| line.as_bytes().to_vec()).collect();
+        Change { file: format!("a/{file} b/{file}").into_bytes(), removed: lines(removed), added: lines(added) }
+    }
+
+    fn patch(changes: &[Change]) -> Patch {
+        Patch { commit: String::new(), changes: changes.to_vec() }
+    }
+
+    #[test]
+    fn a_log_is_read_commit_by_commit() {
+        let log = "\0aa\n\ndiff --git a/f b/f\nindex 1..2 100644\n--- a/f\n+++ b/f\n@@ -1,2 +1 @@ fn x\n--- minus\n-two\n\
+                   \\ No newline at end of file\n+++ plus\n@@ -9,0 +8 @@\n+nine\n\0bb\n\ndiff --git a/g b/g\n\
+                   new file mode 100644\nindex 0..5\nBinary files /dev/null and b/g differ\ndiff --git a/h b/h\n\
+                   old mode 100644\nnew mode 100755\n";
+        let binary = change("g", &["0"], &["5"]);
+        let read = parse(log.as_bytes());
+        assert_eq!(read[0].commit, "aa");
+        assert_eq!(read[0].changes, [change("f", &["-- minus", "two"], &["++ plus"]), change("f", &[], &["nine"])]);
+        let mode = change("h", &["mode 100644"], &["mode 100755"]);
+        assert_eq!(read[1].changes, [change("g", &[], &["mode 100644"]), binary, mode]);
+    }
+
+    #[test]
+    fn a_change_that_is_there_once_is_not_there_twice() {
+        let line = change("f", &[], &["x"]);
+        assert!(patch(&[line.clone(), line.clone()]).has(&[line.clone(), line.clone()]));
+        assert!(!patch(std::slice::from_ref(&line)).has(&[line.clone(), line]));
+    }
+
+    #[test]
+    fn an_edit_is_told_from_a_revert() {
+        let edit = change("f", &["x"], &["y"]);
+        assert!(patch(&[change("f", &["y"], &["x"])]).takes_back(&edit));
+        assert!(patch(&[change("f", &["a", "y"], &["x", "b"])]).takes_back(&edit));
+        assert!(!patch(&[change("f", &["y"], &["z"])]).takes_back(&edit));
+        assert!(!patch(&[change("g", &["y"], &["x"])]).takes_back(&edit));
+        let addition = change("f", &[], &["y"]);
+        assert!(patch(&[change("f", &["y"], &[])]).takes_back(&addition));
+        assert!(!patch(&[change("f", &["y"], &["z"])]).takes_back(&addition));
+        assert!(!patch(&[change("f", &["y"], &[]), change("g", &[], &["y"])]).takes_back(&addition), "moved");
+        let deletion = change("f", &["x"], &[]);
+        assert!(patch(&[change("f", &[], &["x"])]).takes_back(&deletion));
+    }
+
+    #[test]
+    fn names_that_can_be_told_are_patterns() {
+        assert_eq!(pathspecs(&[change("a b/c", &[], &[])]), Some(vec![":(top,literal)a b/c".to_owned()]));
+        let quoted = Change { file: b"\"a/\\303\" \"b/\\303\"".to_vec(), ..change("", &[], &[]) };
+        assert_eq!(pathspecs(&[quoted]), None);
+    }
+}
