@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    completions, config, doctor, down, env, exec, images, lock, logs, ls, man, rm, shell, show, start, stop, up,
+    completions, config, doctor, down, env, exec, images, lock, logs, ls, man, rm, shell, show, start, stop, undo, up,
 };
 use crate::report::Mode;
 
@@ -72,6 +72,8 @@ pub enum Command {
     Down(down::Args),
     /// Remove sandboxes whole; refuses to lose work
     Rm(rm::Args),
+    /// Bring back what `rm` took
+    Undo(undo::Args),
     /// Keep a sandbox from being removed
     Lock(lock::Args),
     /// Let a sandbox be removed again

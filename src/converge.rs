@@ -9,7 +9,7 @@ use crate::apply::{Outcome, Setback, Stop, World, apply};
 use crate::claims::subnet::Subnet;
 use crate::error::{Error, Kind, Result};
 use crate::event::Sink;
-use crate::plan::{Desired, Observed, reconcile};
+use crate::plan::{Desired, Observed, Removal, reconcile};
 use crate::record::Stage;
 use crate::removal;
 use crate::task::Identity;
@@ -122,7 +122,7 @@ fn learn(learnt: &mut Learnt, outcome: &Outcome, desired: &Desired, observed: &O
 
 /// A first `up` that fails leaves nothing half-made, unless somebody has worked in it meanwhile.
 async fn take_back<W: World>(world: &W, identity: &Identity, error: Error, events: &Sink, stop: &Stop) -> Error {
-    match removal::remove(world, identity, events, stop).await {
+    match removal::remove(world, identity, &Removal::default(), events, stop).await {
         Ok(None) => error,
         Ok(Some(_)) => error.hint("what had been made was taken back; nothing of it is left"),
         Err(left) => keep(error, identity).hint(format!("what had been made was not taken back: {left}")),

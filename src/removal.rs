@@ -7,29 +7,39 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Sink;
 use crate::git::Objection;
 use crate::plan::observed::Scope;
-use crate::plan::{Extent, Observed, Plan, teardown};
+use crate::plan::{Extent, Observed, Plan, Removal, teardown};
 use crate::task::{Identity, TaskName};
 
 /// How often it is looked again: what a killed run had asked the engine for may come into being meanwhile.
 const LOOKS: usize = 4;
 
-/// What has to be done, and what is there before; `None` where there is nothing.
+/// What has to be done, and what is there before; `None` where there is nothing to do.
 ///
 /// Fails with [`Kind::WouldLoseWork`] when anything would be lost.
-pub async fn plan<W: World>(world: &W, identity: &Identity) -> Result<Option<(Plan, Observed)>> {
+pub async fn plan<W: World>(world: &W, identity: &Identity, removal: &Removal) -> Result<Option<(Plan, Observed)>> {
     let observed = world.observe(&Scope::to_remove(identity)).await?;
     if observed.is_nothing() {
         return Ok(None);
     }
-    refuse_losses(&identity.task, &observed)?;
-    Ok(Some((teardown(identity, &observed, Extent::Everything), observed)))
+    refuse_losses(&identity.task, &observed, removal)?;
+    let plan = teardown(identity, &observed, Extent::Everything(removal));
+    Ok(if plan.is_empty() { None } else { Some((plan, observed)) })
 }
 
 /// Removes all of it. The answer is what was there, proven to be gone; `None` where nothing was.
-pub async fn remove<W: World>(world: &W, identity: &Identity, events: &Sink, stop: &Stop) -> Result<Option<Observed>> {
+pub async fn remove<W: World>(
+    world: &W,
+    identity: &Identity,
+    removal: &Removal,
+    events: &Sink,
+    stop: &Stop,
+) -> Result<Option<Observed>> {
     let mut before = None;
     for _ in 0..LOOKS {
-        let Some((plan, observed)) = plan(world, identity).await? else { return Ok(before) };
+        let Some((plan, observed)) = plan(world, identity, removal).await? else { return Ok(before) };
+        if before.is_none() {
+            tell(&observed, removal, events);
+        }
         let outcome = apply(world, &plan, events, stop.clone()).await;
         let interrupted = outcome.interrupted;
         outcome.into_result().map_err(|error| {
@@ -38,32 +48,45 @@ pub async fn remove<W: World>(world: &W, identity: &Identity, events: &Sink, sto
         })?;
         before.get_or_insert(observed);
     }
-    let left = world.observe(&Scope::of(identity)).await?;
-    if left.is_nothing() { Ok(before) } else { Err(not_gone(&identity.task, &left)) }
+    match plan(world, identity, removal).await? {
+        None => Ok(before),
+        Some((_, left)) => Err(not_gone(&identity.task, &left)),
+    }
+}
+
+/// What the trash cannot give back is said before it goes.
+fn tell(observed: &Observed, removal: &Removal, events: &Sink) {
+    if removal.forced && !removal.keep_volumes && !observed.volumes.is_empty() {
+        events.warn("the databases go for good: they are not in the trash");
+    }
 }
 
 /// Nothing is touched while anything would be lost.
-fn refuse_losses(task: &TaskName, observed: &Observed) -> Result<()> {
-    let mut list: Vec<String> = observed.losses.iter().map(ToString::to_string).collect();
-    list.extend(observed.processes.iter().map(|process| format!("at work in it: {process}")));
+fn refuse_losses(task: &TaskName, observed: &Observed, removal: &Removal) -> Result<()> {
+    let refused = |it: &&Objection| !(removal.forced && it.yields_to_force());
+    let losses: Vec<&Objection> = observed.losses.iter().filter(refused).collect();
+    let mut list: Vec<String> = losses.iter().map(ToString::to_string).collect();
+    let processes = if removal.forced { &[][..] } else { &observed.processes };
+    list.extend(processes.iter().map(|process| format!("at work in it: {process}")));
     if list.is_empty() {
         return Ok(());
     }
     let place = observed.worktree.as_ref().map(|seen| format!(" in {}", seen.path.display())).unwrap_or_default();
     let is_locked = |it: &Objection| matches!(it, Objection::Locked { .. });
     let mut hints = Vec::new();
-    if !observed.processes.is_empty() {
+    if !processes.is_empty() {
         hints.push("end what is at work in it, or let it go elsewhere".to_owned());
     }
-    if observed.losses.iter().any(is_locked) {
+    if losses.iter().any(|it| is_locked(it)) {
         hints.push(format!("`sandbox unlock {task}` unlocks it"));
     }
     if observed.worktree.as_ref().is_some_and(|seen| seen.missing) {
         hints.push(format!("`sandbox up {task}` brings its directory back"));
     }
-    if !observed.losses.iter().all(is_locked) {
-        let keep = format!("commit, and push or merge, what is worth keeping{place}; then `sandbox rm {task}` again");
-        hints.extend([keep, format!("`sandbox down {task}` frees the containers and leaves the work alone")]);
+    if losses.iter().any(|it| it.yields_to_force()) {
+        hints.push(format!("commit, and push or merge, what is worth keeping{place}; then `sandbox rm {task}` again"));
+        hints
+            .push(format!("`sandbox rm --force {task}` moves it into the trash; `sandbox undo {task}` brings it back"));
     }
     let error = Error::new(Kind::WouldLoseWork, format!("removing {task} would lose work")).because(list.join("\n"));
     Err(hints.into_iter().fold(error, Error::hint))

@@ -8,9 +8,11 @@ use crate::claims::file::ClaimsFile;
 use crate::claims::{Claim, Registry};
 use crate::error::{Error, Kind, Result};
 use crate::event::Sink;
-use crate::git::{Repo, Worktree, resolved};
+use crate::files;
+use crate::git::{Repo, Spared, TRASH, TrashEntry, Worktree, resolved};
 use crate::locks::Lock;
 use crate::record::Record;
+use crate::resolve::COMPOSE_FILE;
 use crate::settings::{self, Settings, Surroundings};
 use crate::task::{Identity, TaskName};
 
@@ -78,6 +80,24 @@ impl Site {
     fn with(repo: Repo, settings: Settings, surroundings: &Surroundings) -> Result<Site> {
         let claims = ClaimsFile::new(surroundings.state_directory()?);
         Ok(Site { repo, settings, claims })
+    }
+
+    /// What may go with a worktree without being a loss: what the settings name, and files of ours.
+    #[must_use]
+    pub fn spared(&self, env_file: Option<&str>) -> Spared {
+        let env_file = env_file.unwrap_or(&self.settings.env_file);
+        let ours = [format!("/{env_file}"), format!("/{COMPOSE_FILE}"), files::SCRATCH_PATTERN.to_owned()];
+        self.settings.regenerable.and(ours)
+    }
+
+    /// What the trash has of the repository's sandboxes, the oldest first: beside the worktrees, wherever these are.
+    pub fn trash(&self) -> Result<Vec<TrashEntry>> {
+        let known = self.repo.worktrees()?.into_iter().filter(|it| !it.is_main);
+        let known = known.filter_map(|it| it.path.parent().map(Path::to_owned));
+        let roots: BTreeSet<PathBuf> =
+            known.chain([self.worktrees_root(), resolved(&self.repo.worktrees_root_default())]).collect();
+        let directories: Vec<PathBuf> = roots.into_iter().map(|root| root.join(TRASH)).collect();
+        self.repo.trash(&directories)
     }
 
     /// Which sandbox a task is, here. One that was made before the repository was moved keeps the identity that its

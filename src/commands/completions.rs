@@ -1,5 +1,6 @@
 //! `sandbox completions SHELL`, and the task names it completes.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
@@ -41,14 +42,24 @@ pub fn run(args: &Args, _context: &Context) -> Result<()> {
 /// Completes the task names of the repository that the shell stands in.
 #[must_use]
 pub fn tasks() -> ArgValueCompleter {
-    ArgValueCompleter::new(|current: &OsStr| {
-        let current = current.to_string_lossy().into_owned();
-        let names = names().unwrap_or_default();
-        names.into_iter().filter(|name| name.starts_with(&current)).map(CompletionCandidate::new).collect()
+    completer(|site| Ok(site.sandboxes()?.iter().map(|sandbox| sandbox.task().to_string()).collect()))
+}
+
+/// Completes the names of the tasks that can be brought back.
+#[must_use]
+pub fn trashed() -> ArgValueCompleter {
+    completer(|site| {
+        let names: BTreeSet<String> = site.trash()?.into_iter().map(|entry| entry.key.name).collect();
+        Ok(names.into_iter().collect())
     })
 }
 
-fn names() -> Result<Vec<String>> {
-    let site = Site::open(&Surroundings::of_this_process(None)?)?;
-    Ok(site.sandboxes()?.iter().map(|sandbox| sandbox.task().to_string()).collect())
+fn completer(names: impl Fn(&Site) -> Result<Vec<String>> + Send + Sync + 'static) -> ArgValueCompleter {
+    ArgValueCompleter::new(move |current: &OsStr| {
+        let current = current.to_string_lossy().into_owned();
+        let site = Surroundings::of_this_process(None).and_then(|surroundings| Site::open(&surroundings));
+        // Nobody is told of an error in the middle of a command line.
+        let names = site.and_then(|site| names(&site)).unwrap_or_default();
+        names.into_iter().filter(|name| name.starts_with(&current)).map(CompletionCandidate::new).collect()
+    })
 }

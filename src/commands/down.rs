@@ -30,7 +30,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
 }
 
 /// Takes a stack down as far as asked: also what `stop` does.
-pub async fn take_down(task: Option<&str>, extent: Extent, dry_run: bool, context: &Context) -> Result<()> {
+pub async fn take_down(task: Option<&str>, extent: Extent<'_>, dry_run: bool, context: &Context) -> Result<()> {
     let named = task_name(task)?;
     let site = context.site_anyway()?;
     let identity = site.identity(&site.task(named.as_ref())?)?;

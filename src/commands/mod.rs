@@ -16,6 +16,7 @@ pub mod shell;
 pub mod show;
 pub mod start;
 pub mod stop;
+pub mod undo;
 pub mod up;
 
 use std::collections::BTreeMap;
@@ -75,6 +76,12 @@ impl Context {
         if lock.was_abandoned() {
             Real { engine, site }.settle(identity).await?;
         }
+        // A removal into the trash that was cut short has not happened: the worktree is there to be gone on with.
+        for entry in site.trash()?.iter().filter(|entry| entry.key.name == identity.task.as_str()) {
+            if entry.is_cut_short() {
+                site.repo.mend_trash(entry).await?;
+            }
+        }
         Ok(lock)
     }
 
@@ -115,6 +122,7 @@ pub async fn run(command: Command, context: &Context) -> Result<u8> {
         Command::Start(args) => start::run(&args, context).await.map(|()| 0),
         Command::Down(args) => down::run(&args, context).await.map(|()| 0),
         Command::Rm(args) => rm::run(&args, context).await.map(|()| 0),
+        Command::Undo(args) => undo::run(&args, context).await.map(|()| 0),
         Command::Lock(args) => lock::run(&args, context).await.map(|()| 0),
         Command::Unlock(args) => lock::run_unlock(&args, context).await.map(|()| 0),
         Command::Config(args) => config::run(&args, context).await.map(|()| 0),

@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use super::{Context, completions};
 use crate::apply::World;
 use crate::error::{Error, Kind, Result};
-use crate::plan::Observed;
+use crate::git::TrashEntry;
+use crate::overview;
 use crate::plan::observed::Scope;
+use crate::plan::{Observed, Removal};
 use crate::removal;
 use crate::report;
 use crate::resolve;
@@ -18,10 +20,23 @@ use crate::world::Real;
 
 /// Remove sandboxes whole.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "one flag each, as they are typed")]
 pub struct Args {
     /// The tasks; inside a sandbox's worktree it may be left out
     #[arg(add = completions::tasks())]
     tasks: Vec<String>,
+    /// Every sandbox of this repository
+    #[arg(long, conflicts_with = "tasks")]
+    all: bool,
+    /// Go on although work would be lost: all of it is moved into the trash, for `sandbox undo`
+    #[arg(short, long)]
+    force: bool,
+    /// Leave the branch, as one of yours
+    #[arg(long)]
+    keep_branch: bool,
+    /// Leave the volumes, and the databases in them
+    #[arg(long)]
+    keep_volumes: bool,
     /// Print what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -31,24 +46,29 @@ pub struct Args {
 pub async fn run(args: &Args, context: &Context) -> Result<()> {
     let site = context.site_anyway()?;
     let mut tasks: Vec<TaskName> = args.tasks.iter().map(|task| TaskName::parse(task)).collect::<Result<_>>()?;
-    if tasks.is_empty() {
+    if tasks.is_empty() && !args.all {
         tasks.push(site.task(None)?);
     }
     let mut named = BTreeSet::new();
     tasks.retain(|task| named.insert(task.clone()));
     let engine = context.engine().await?;
+    if args.all {
+        let views = overview::all(&site, Some(&engine)).await?;
+        tasks = views.iter().map(|view| TaskName::parse(&view.task)).collect::<Result<_>>()?;
+    }
     let world = Real { engine: &engine, site: &site };
+    let removal = removal(args, &site);
     for task in &tasks {
         if world.observe(&Scope::of(&site.identity(task)?)).await?.is_nothing() {
             return Err(nothing_there(&site, task));
         }
     }
     if args.dry_run {
-        return print_plans(&world, &tasks, context).await;
+        return print_plans(&world, &tasks, &removal, context).await;
     }
     let (mut removed, mut failed): (Vec<Value>, Vec<Error>) = (Vec::new(), Vec::new());
     for task in &tasks {
-        match remove(&world, task, context).await {
+        match remove(&world, task, &removal, context).await {
             Ok(proof) => removed.push(proof),
             Err(error) if error.kind() == Kind::Interrupted => return Err(error),
             Err(error) => failed.push(error),
@@ -60,36 +80,55 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
     Error::all(failed)
 }
 
-async fn print_plans(world: &Real<'_>, tasks: &[TaskName], context: &Context) -> Result<()> {
+fn removal(args: &Args, site: &Site) -> Removal {
+    Removal {
+        forced: args.force,
+        keep_branch: args.keep_branch,
+        keep_volumes: args.keep_volumes,
+        worktrees: site.worktrees_root(),
+        time: jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ").to_string(),
+    }
+}
+
+async fn print_plans(world: &Real<'_>, tasks: &[TaskName], removal: &Removal, context: &Context) -> Result<()> {
     let mut plans = Vec::new();
     for task in tasks {
-        let planned = removal::plan(world, &world.site.identity(task)?).await?;
+        let planned = removal::plan(world, &world.site.identity(task)?, removal).await?;
         plans.extend(planned.map(|(plan, _)| plan));
     }
     context.dry_run(&plans)
 }
 
 /// Removes one, and proves it.
-async fn remove(world: &Real<'_>, task: &TaskName, context: &Context) -> Result<Value> {
+async fn remove(world: &Real<'_>, task: &TaskName, removal: &Removal, context: &Context) -> Result<Value> {
     let identity = world.site.identity(task)?;
     let lock = context.hold(world.site, world.engine, &identity, "rm").await?;
-    let result = removal::remove(world, &identity, &context.events, &context.stop).await;
+    let result = removal::remove(world, &identity, removal, &context.events, &context.stop).await;
     if result.is_ok() {
         lock.remove();
     } else {
         lock.let_go(&result);
     }
     let before = result?.ok_or_else(|| nothing_there(world.site, task))?;
-    if !context.globals.json {
-        report::data(&format!("{task} is gone: {}\n", gone(&before)))?;
+    let trash = world.site.trash()?;
+    let entry = trash.iter().find(|entry| entry.key.name == task.as_str() && entry.key.time == removal.time);
+    for stash in world.site.repo.stashes_on(task.as_str()).await? {
+        context.events.info(format!("{stash} was made on {task}, and stays: stashes are the repository's"));
     }
+    if !context.globals.json {
+        report::data(&format!("{task} is gone: {}\n", gone(&before, removal)))?;
+        report::data(&entry.map(|entry| kept(task, entry)).unwrap_or_default())?;
+    }
+    let volumes = if removal.keep_volumes { 0 } else { before.volumes.len() };
+    let branch = before.made_branch.filter(|made| made.at.is_some() && !removal.keep_branch);
     Ok(json!({
         "task": task,
         "containers": before.containers.len(),
         "networks": before.networks.len(),
-        "volumes": before.volumes.len(),
+        "volumes": volumes,
         "worktree": before.worktree.map(|seen| seen.path),
-        "branch": before.made_branch.filter(|made| made.at.is_some()).map(|made| made.name),
+        "branch": branch.map(|made| made.name),
+        "trash": entry.map(|entry| &entry.place),
         "left": [],
     }))
 }
@@ -99,16 +138,37 @@ fn nothing_there(site: &Site, task: &TaskName) -> Error {
     resolve::refuse_protected(site, task).err().unwrap_or_else(|| no_such(task, &site.repo))
 }
 
-fn gone(before: &Observed) -> String {
+/// What can be brought back, and how.
+fn kept(task: &TaskName, entry: &TrashEntry) -> String {
+    let what = if entry.files {
+        format!("its files and commits are in {}", entry.place.display())
+    } else {
+        "its commits are kept".to_owned()
+    };
+    format!("  {what}; `sandbox undo {task}` brings it back\n")
+}
+
+fn gone(before: &Observed, removal: &Removal) -> String {
     let count = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
-    let mut parts = vec![
-        count(before.containers.len(), "container"),
-        count(before.networks.len(), "network"),
-        count(before.volumes.len(), "volume"),
-    ];
+    let mut parts = vec![count(before.containers.len(), "container"), count(before.networks.len(), "network")];
+    if !removal.keep_volumes {
+        parts.push(count(before.volumes.len(), "volume"));
+    }
     let worktree = |missing| if missing { "what git knew of the worktree" } else { "worktree" };
     parts.extend(before.worktree.as_ref().map(|seen| worktree(seen.missing).to_owned()));
-    parts.extend(before.made_branch.as_ref().filter(|made| made.at.is_some()).map(|_| "branch".to_owned()));
+    let branch = before.made_branch.as_ref().filter(|made| made.at.is_some() && !removal.keep_branch);
+    parts.extend(branch.map(|_| "branch".to_owned()));
     parts.extend(before.claim.as_ref().map(|_| "claim".to_owned()));
-    format!("{}; Docker and git have nothing of it left", parts.join(", "))
+    let mut stays: Vec<String> = Vec::new();
+    if removal.keep_volumes && !before.volumes.is_empty() {
+        stays.push(count(before.volumes.len(), "volume"));
+    }
+    stays.extend(
+        before.made_branch.as_ref().filter(|_| removal.keep_branch).map(|made| format!("branch {}", made.name)),
+    );
+    let proof = match &*stays {
+        [] => "Docker and git have nothing of it left".to_owned(),
+        stays => format!("kept, as asked: {}; Docker and git have nothing else of it left", stays.join(", ")),
+    };
+    format!("{}; {proof}", parts.join(", "))
 }

@@ -62,6 +62,15 @@ impl Repo {
         Ok(found)
     }
 
+    /// The stashes that were made on a branch, as `stash@{0}`. All worktrees share them.
+    pub async fn stashes_on(&self, branch: &str) -> Result<Vec<String>> {
+        let list = self.git().args(["stash", "list", "--format=%gd%x00%gs"]).run().await?;
+        let text = String::from_utf8_lossy(&list.stdout).into_owned();
+        let is_on = |subject: &str| ["WIP on ", "On "].iter().any(|on| subject.starts_with(&format!("{on}{branch}: ")));
+        let found = text.lines().filter_map(|line| line.split_once('\0')).filter(|(_, subject)| is_on(subject));
+        Ok(found.map(|(name, _)| name.to_owned()).collect())
+    }
+
     /// The commit that a revision names, as git itself reads it where the caller stands; `None` when it names none.
     pub fn resolve(&self, rev: &str) -> Result<Option<CommitId>> {
         let object = self.rev_parse(rev)?;

@@ -139,8 +139,8 @@ mod tests {
         repo.add_worktree(&AddWorktree { path: path.clone(), branch }).await.unwrap();
         repo.checkout(&path).await.unwrap();
         assert_eq!(fs::read_to_string(path.join("a")).unwrap(), "new");
-        assert!(repo.removal_objections(&path, "x").await.unwrap().is_empty());
-        repo.remove_worktree(&path).await.unwrap();
+        assert!(repo.removal_objections(&path, "x", &crate::git::Spared::default()).await.unwrap().is_empty());
+        repo.remove_worktree(&path, None, &crate::git::Spared::default()).await.unwrap();
     }
 
     #[tokio::test]

@@ -46,6 +46,7 @@ impl Repo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::git::Spared;
     use crate::git::fixture::{Scratch, git};
 
     #[tokio::test]
@@ -55,12 +56,15 @@ mod tests {
         assert_eq!(repo.lock_worktree(&path, "demo").await.unwrap(), "demo");
         assert_eq!(repo.lock_worktree(&path, "other").await.unwrap(), "demo");
         assert!(git(&scratch.main(), &["worktree", "list", "--porcelain"]).contains("locked demo"));
-        assert_eq!(repo.remove_worktree(&path).await.unwrap_err().kind(), Kind::WouldLoseWork);
+        assert_eq!(
+            repo.remove_worktree(&path, None, &Spared::default()).await.unwrap_err().kind(),
+            Kind::WouldLoseWork
+        );
         for _ in 0..2 {
             repo.unlock_worktree(&path).await.unwrap();
             assert_eq!(repo.worktree_at(&path).unwrap().unwrap().locked_by_user(), None);
         }
-        repo.remove_worktree(&path).await.unwrap();
+        repo.remove_worktree(&path, None, &Spared::default()).await.unwrap();
         assert_eq!(repo.lock_worktree(&path, "late").await.unwrap_err().kind(), Kind::Git);
     }
 }

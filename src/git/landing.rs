@@ -7,7 +7,7 @@
 use super::patch::{self, Change, Patch};
 use super::store::Store;
 use super::{CommitId, DefaultBranch, Repo};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 
 /// How work has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,16 +57,17 @@ enum Verdict {
 const PATHSPECS_MAX: usize = 400;
 
 impl Repo {
-    /// Whether the work from `fork` to `tip` has arrived on the default branch, as it is here or as it was last seen at the
-    /// remote. Without a fork, work whose commits are there cannot be told from none. No work at all has not arrived.
-    pub async fn landing(&self, tip: &CommitId, fork: Option<&CommitId>) -> Result<Option<Landed>> {
+    /// Whether the work after the commit `since` up to `tip` has arrived on the default branch, as it is here or as it was
+    /// last seen at the remote. Where nobody knows since when, work whose commits are there cannot be told from none. No
+    /// work at all has not arrived.
+    pub async fn landing(&self, tip: &CommitId, since: Option<&CommitId>) -> Result<Option<Landed>> {
         let Some(default) = self.default_branch()? else { return Ok(None) };
-        if fork == Some(tip) {
+        if since == Some(tip) {
             return Ok(None);
         }
         let mut found = None;
         for (onto, target) in targets(&self.store(), &default)? {
-            match self.verdict(tip, fork, &target).await? {
+            match self.verdict(tip, since, &target).await? {
                 Verdict::Landed(how) => found = found.or(Some(Landed { how, onto })),
                 Verdict::TakenBack => return Ok(None),
                 Verdict::Missing => {}
@@ -75,9 +76,9 @@ impl Repo {
         Ok(found)
     }
 
-    async fn verdict(&self, tip: &CommitId, fork: Option<&CommitId>, target: &CommitId) -> Result<Verdict> {
+    async fn verdict(&self, tip: &CommitId, since: Option<&CommitId>, target: &CommitId) -> Result<Verdict> {
         if self.store().contains(target, tip) {
-            return self.verdict_of_merged(tip, fork, target).await;
+            return self.verdict_of_merged(tip, since, target).await;
         }
         let Some(base) = self.merge_base(tip, target).await? else { return Ok(Verdict::Missing) };
         let whole = self.difference(&base, tip).await?;
@@ -99,10 +100,10 @@ impl Repo {
     }
 
     /// The commits are there. What they did may have been undone since, in one go or one by one.
-    async fn verdict_of_merged(&self, tip: &CommitId, fork: Option<&CommitId>, target: &CommitId) -> Result<Verdict> {
-        let Some(fork) = fork else { return Ok(Verdict::Missing) };
-        let mut all = self.difference(fork, tip).await?;
-        for patch in self.own_patches(fork, tip).await?.unwrap_or_default() {
+    async fn verdict_of_merged(&self, tip: &CommitId, since: Option<&CommitId>, target: &CommitId) -> Result<Verdict> {
+        let Some(since) = since else { return Ok(Verdict::Missing) };
+        let mut all = self.difference(since, tip).await?;
+        for patch in self.own_patches(since, tip).await?.unwrap_or_default() {
             all.extend(patch.changes);
         }
         let history = self.history(tip, target, &all).await?;
@@ -160,13 +161,18 @@ impl Repo {
     }
 
     /// Whether merging a commit into another would leave that as it is. Attributes could name a merge driver that keeps
-    /// one side whatever the other says, so none are read.
+    /// one side whatever the other says, so none are read. What the merge writes goes nowhere: this is a question.
     async fn adds_nothing(&self, target: &CommitId, tip: &CommitId) -> Result<bool> {
         let what = format!("cannot read the tree of {}", target.short());
         let tree = self.git().args(["rev-parse", &format!("{target}^{{tree}}")]).stdout(what.clone()).await?;
         let empty = self.git().args(["hash-object", "-t", "tree", "--stdin"]).stdout(what).await?;
         let git = self.git().args(["-c", "core.attributesFile=/dev/null", "-c", "merge.renormalize=false"]);
         let git = git.env("GIT_ATTR_SOURCE", String::from_utf8_lossy(empty.trim_ascii()).into_owned());
+        let failed = |e| Error::new(Kind::Files, "cannot make a temporary directory").because(e);
+        let scratch = tempfile::tempdir().map_err(failed)?;
+        let objects = self.common_dir().join("objects").display().to_string();
+        let objects = format!("\"{}\"", objects.replace('\\', "\\\\").replace('"', "\\\""));
+        let git = git.env("GIT_OBJECT_DIRECTORY", scratch.path()).env("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects);
         let merged = git.args(["merge-tree", "--write-tree", target.as_str(), tip.as_str()]).run().await?;
         Ok(merged.ok && merged.stdout.trim_ascii() == tree.trim_ascii())
     }

@@ -7,8 +7,8 @@
 //!
 //! - `discover`: from a directory to a [`Repo`]
 //! - `worktree`: what worktrees there are; `add`, `checkout`, `submodule`: making one; `restore`: making one again;
-//!   `weigh`, `modules`, `objection`, `removal`: taking one away; `lock`: one of these at a
-//!   time; `keep`: the user's lock of a worktree
+//!   `weigh`, `ignored`, `modules`, `objection`, `removal`: taking one away; `trash`, `loose`: keeping what was taken, `undo`:
+//!   bringing it back; `lock`: one of these at a time; `keep`: the user's lock of a worktree
 //! - `branch`: default branch, base, look-ups; `provenance`: the branches that we made; `fetch`: the remote's default branch
 //! - `landing`: whether a branch's work has arrived on the default one, told by what its commits change (`patch`)
 //! - `exclude`: `info/exclude`; `version`: whether the git program is new enough
@@ -23,9 +23,11 @@ mod exclude;
 mod fetch;
 #[cfg(test)]
 mod fixture;
+mod ignored;
 mod keep;
 mod landing;
 mod lock;
+mod loose;
 mod modules;
 mod objection;
 mod patch;
@@ -35,6 +37,8 @@ mod removal;
 mod restore;
 mod store;
 mod submodule;
+mod trash;
+mod undo;
 mod version;
 mod weigh;
 mod worktree;
@@ -44,9 +48,12 @@ pub use branch::{Base, DefaultBranch};
 pub use commit::CommitId;
 pub use discover::Repo;
 pub use fetch::Fetched;
+pub use ignored::Spared;
 pub use landing::{Landed, Landing};
 pub use objection::{Listing, Objection};
 pub use program::{CHILD_MARK, LOCAL_VARIABLES};
 pub use provenance::{BranchDeletion, Made};
+pub use trash::{DIRECTORY as TRASH, Keep, TrashEntry, TrashKey};
+pub use undo::BroughtBack;
 pub use version::OLDEST_VERSION;
 pub use worktree::{Presence, Worktree, resolved};

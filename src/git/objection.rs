@@ -31,6 +31,11 @@ pub enum Objection {
         /// Which, relative to the worktree.
         files: Listing,
     },
+    /// Files that git ignores, outside of the places whose content is made again by itself.
+    Ignored {
+        /// Which, relative to the worktree.
+        files: Listing,
+    },
     /// Commits on no other branch and no remote.
     Commits {
         /// Abbreviated name and subject of each, newest first.
@@ -84,12 +89,34 @@ impl fmt::Display for Listing {
     }
 }
 
+impl Objection {
+    /// Whether a forced removal may go on in spite of it, since all that would be lost is kept. A lock is the user's to
+    /// undo; what is in other worktrees, or cannot be seen, is not kept.
+    #[must_use]
+    pub fn yields_to_force(&self) -> bool {
+        match self {
+            Objection::Modified { .. }
+            | Objection::Untracked { .. }
+            | Objection::Ignored { .. }
+            | Objection::Commits { .. }
+            | Objection::SubmoduleCommits { .. }
+            | Objection::UnderWay { .. }
+            | Objection::Unlinked => true,
+            Objection::Worktrees { .. }
+            | Objection::OutOfSight
+            | Objection::CheckedOutElsewhere { .. }
+            | Objection::Locked { .. } => false,
+        }
+    }
+}
+
 impl fmt::Display for Objection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counted = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
         match self {
             Objection::Modified { files } => write!(f, "{}: {files}", counted(files.count, "modified file")),
             Objection::Untracked { files } => write!(f, "{}: {files}", counted(files.count, "untracked file")),
+            Objection::Ignored { files } => write!(f, "{}: {files}", counted(files.count, "ignored file")),
             Objection::Commits { commits } => {
                 write!(f, "{} on no other branch and no remote: {commits}", counted(commits.count, "commit"))
             }

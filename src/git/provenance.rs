@@ -27,8 +27,13 @@ const MADE_BY_GIT: [&str; 3] = ["branch: Created from", ": storing head", "clone
 /// What there is of a branch that we made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Made {
-    /// It is there, at this commit by now.
-    Branch(CommitId),
+    /// It is there.
+    Branch {
+        /// Where it is by now.
+        at: CommitId,
+        /// Where we made it.
+        made_at: CommitId,
+    },
     /// Our note alone: the user deleted the branch, or has another of that name since.
     Note,
 }
@@ -67,18 +72,18 @@ impl Repo {
         if self.store().commit(&format!("{MADE}{branch}"))?.is_none() {
             return Ok(None);
         }
-        let here = if self.made_at(branch)?.is_some() { self.branch(branch)? } else { None };
-        Ok(Some(here.map_or(Made::Note, Made::Branch)))
+        let (Some(made_at), Some(at)) = (self.made_at(branch)?, self.branch(branch)?) else {
+            return Ok(Some(Made::Note));
+        };
+        Ok(Some(Made::Branch { at, made_at }))
     }
 
-    /// Forgets that we made a branch which is no longer there, or no longer ours.
+    /// Forgets that we made a branch: it is no longer there, or is the user's from now on.
     pub async fn forget_made(&self, name: &str) -> Result<()> {
-        match self.made(name)? {
-            Some(Made::Note) => {
-                self.update_refs(format!("delete {MADE}{name}\0\0"), &format!("cannot forget the branch {name}")).await
-            }
-            _ => Ok(()),
+        if self.made(name)?.is_none() {
+            return Ok(());
         }
+        self.update_refs(format!("delete {MADE}{name}\0\0"), &format!("cannot forget the branch {name}")).await
     }
 
     /// Deletes a branch that we made, if it still is at `expected`, with its note and its section of the configuration.
@@ -150,23 +155,32 @@ impl Repo {
         self.update_refs(transaction, &format!("cannot make room for the branch {name}")).await
     }
 
-    pub(super) async fn forget_branch_settings(&self, name: &str) -> Result<()> {
+    /// A branch's part of the configuration: what follows its name in each key, and the value.
+    pub(super) async fn branch_settings(&self, name: &str) -> Result<Vec<(String, String)>> {
         let key = format!("^branch\\.{}\\.", name.replace(['.', '+', '$', '(', ')', '{', '}', '|'], "."));
-        let present = self.git().args(["config", "--local", "--name-only", "--get-regexp", &key]).run().await?;
-        let wanted = format!("branch.{name}.").to_lowercase();
-        if !String::from_utf8_lossy(&present.stdout).lines().any(|line| line.to_lowercase().starts_with(&wanted)) {
+        let present = self.git().args(["config", "--local", "-z", "--get-regexp", &key]).run().await?;
+        let prefix = format!("branch.{name}.");
+        let entry = |entry: &str| {
+            let (key, value) = entry.split_once('\n')?;
+            Some((key.strip_prefix(&prefix)?.to_owned(), value.to_owned()))
+        };
+        Ok(String::from_utf8_lossy(&present.stdout).split('\0').filter_map(entry).collect())
+    }
+
+    pub(super) async fn forget_branch_settings(&self, name: &str) -> Result<()> {
+        if self.branch_settings(name).await?.is_empty() {
             return Ok(());
         }
         self.configure(&["--remove-section", &format!("branch.{name}")]).await
     }
 
-    async fn update_refs(&self, transaction: String, what: &str) -> Result<()> {
+    pub(super) async fn update_refs(&self, transaction: String, what: &str) -> Result<()> {
         let git = self.git().args(["update-ref", "--create-reflog", "--stdin", "-z", "-m", "sandbox"]);
         git.input(transaction).stdout(what).await.map(|_| ())
     }
 
     /// `git config`, with patience: it gives up at once when another process holds the file's lock.
-    async fn configure(&self, args: &[&str]) -> Result<()> {
+    pub(super) async fn configure(&self, args: &[&str]) -> Result<()> {
         for _ in 1..CONFIG_TRIES {
             let output = self.git().args(["config", "--local"]).args(args).run().await?;
             if output.ok || !output.stderr.contains("could not lock config file") {
@@ -226,7 +240,7 @@ mod tests {
         let repo = scratch.repo();
         let at = repo.branch("main").unwrap().unwrap();
         repo.make_branch("x", &at).await.unwrap();
-        assert_eq!(repo.made("x").unwrap(), Some(Made::Branch(at.clone())));
+        assert_eq!(repo.made("x").unwrap(), Some(Made::Branch { at: at.clone(), made_at: at.clone() }));
         git(&scratch.main(), &["branch", "-D", "x"]);
         assert_eq!(repo.made("x").unwrap(), Some(Made::Note));
         git(&scratch.main(), &["branch", "x"]);

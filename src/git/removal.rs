@@ -7,16 +7,17 @@ use std::path::{Path, PathBuf};
 
 use super::lock::run_in_turn;
 use super::restore::restoring;
-use super::{Objection, Presence, Repo, Worktree};
+use super::{Keep, Objection, Presence, Repo, Spared, Worktree};
 use crate::error::{Error, Kind, Result};
 
 impl Repo {
     /// Removes a worktree, without its branch. Gone already is done. One whose directory is missing is taken off git's
-    /// list; no other entry is touched.
+    /// list; no other entry is touched. With `keep` what git has of it, or all of it, goes into the trash.
     ///
-    /// Refuses, with [`Kind::WouldLoseWork`], what is locked or holds changes. The directory is first renamed, then deleted,
-    /// then git forgets it: killed anywhere between, the next call goes on.
-    pub async fn remove_worktree(&self, worktree: &Path) -> Result<()> {
+    /// Refuses, with [`Kind::WouldLoseWork`], what is locked or holds changes that would not be kept. The directory is first
+    /// renamed, then deleted unless it is kept, then git forgets it: killed anywhere between, the next call goes on, or
+    /// [`Repo::mend_trash`] goes back.
+    pub async fn remove_worktree(&self, worktree: &Path, keep: Option<&Keep>, spared: &Spared) -> Result<()> {
         let what = format!("cannot remove the worktree {}", worktree.display());
         let remains = remains_of(worktree);
         let delete_all = async || {
@@ -33,10 +34,17 @@ impl Repo {
             let turn = self.turn().await;
             // Looked at while nobody else of ours changes the list.
             let Some(registered) = self.worktree_at(worktree)? else { return delete_all().await };
-            self.refuse_losses(&registered, &what).await?;
+            self.refuse_losses(&registered, keep, spared, &what).await?;
             let failed = |e| Error::new(Kind::Files, what.clone()).because(e);
-            match registered.presence {
-                Presence::Here => set_aside(&registered.path, &remains).map_err(failed)?,
+            let entry = match keep {
+                Some(keep) => Some(self.open_entry(Some(&registered), keep).await?),
+                None => None,
+            };
+            match (registered.presence, &entry) {
+                (Presence::Here, Some(entry)) if entry.files => {
+                    fs::rename(&registered.path, entry.kept_files()).map_err(failed)?;
+                }
+                (Presence::Here, _) => set_aside(&registered.path, &remains).map_err(failed)?,
                 // It may have been emptied, not deleted.
                 _ => drop(fs::remove_dir(&registered.path)),
             }
@@ -44,10 +52,10 @@ impl Repo {
             // While files are left, the registration says where they are.
             delete_all().await?;
             let _turn = self.turn().await;
-            // Twice overrides a lock, here the one that a killed `git worktree add` left.
-            let force: &[&str] = if registered.is_half_made() { &["--force", "--force"] } else { &["--force"] };
-            let remove = || self.git().args(["worktree", "remove"]).args(force).arg("--").arg(&registered.path);
-            run_in_turn(remove).await?.or_error(what.clone())?;
+            match entry.and_then(|entry| entry.admin) {
+                Some(admin) => fs::rename(&admin.was, &admin.kept).map_err(failed)?,
+                None => self.unregister(&registered, &what).await?,
+            }
         } else if worktree.symlink_metadata().is_ok() {
             return Err(Error::new(Kind::NotOurs, what).because("it is not a worktree of this repository"));
         }
@@ -59,11 +67,21 @@ impl Repo {
         Ok(())
     }
 
-    async fn refuse_losses(&self, worktree: &Worktree, what: &str) -> Result<()> {
+    async fn unregister(&self, worktree: &Worktree, what: &str) -> Result<()> {
+        // Twice overrides a lock, here the one that a killed `git worktree add` left.
+        let force: &[&str] = if worktree.is_half_made() { &["--force", "--force"] } else { &["--force"] };
+        let remove = || self.git().args(["worktree", "remove"]).args(force).arg("--").arg(&worktree.path);
+        run_in_turn(remove).await?.or_error(what).map(drop)
+    }
+
+    async fn refuse_losses(&self, worktree: &Worktree, keep: Option<&Keep>, spared: &Spared, what: &str) -> Result<()> {
         if worktree.is_main {
             return Err(Error::new(Kind::Protected, what).because("it is the main checkout"));
         }
-        let losses = self.objections_to_removal_alone(worktree).await?;
+        let mut losses = self.objections_to_removal_alone(worktree, spared).await?;
+        if keep.is_some_and(|keep| keep.files) {
+            losses.retain(|objection| !objection.yields_to_force());
+        }
         if losses.is_empty() {
             return Ok(());
         }
@@ -123,13 +141,14 @@ mod tests {
         scratch.repo().exclude("ignored").unwrap();
         fs::write(path.join("ignored"), "").unwrap();
         fs::remove_dir_all(&other).unwrap();
+        let spared = Spared::new(["ignored".to_owned()]).unwrap();
         for _ in 0..2 {
-            scratch.repo().remove_worktree(&path).await.unwrap();
+            scratch.repo().remove_worktree(&path, None, &spared).await.unwrap();
             assert!(!path.exists() && !remains_of(&path).exists());
             let left = scratch.repo().worktrees().unwrap();
             assert_eq!(left.iter().map(|worktree| &*worktree.path).collect::<Vec<_>>(), [&*scratch.main(), &other]);
         }
-        scratch.repo().remove_worktree(&other).await.unwrap();
+        scratch.repo().remove_worktree(&other, None, &Spared::default()).await.unwrap();
         assert_eq!(scratch.repo().worktrees().unwrap().len(), 1);
     }
 
@@ -138,12 +157,15 @@ mod tests {
         let scratch = Scratch::with_commit("myapp");
         let path = scratch.linked("x");
         fs::write(path.join("notes"), "mine").unwrap();
-        let error = scratch.repo().remove_worktree(&path).await.unwrap_err();
+        let error = scratch.repo().remove_worktree(&path, None, &Spared::default()).await.unwrap_err();
         assert_eq!(error.kind(), Kind::WouldLoseWork);
         assert!(error.to_string().contains("notes"), "{error}");
         fs::remove_file(path.join("notes")).unwrap();
         git(&path, &["worktree", "lock", "."]);
-        assert_eq!(scratch.repo().remove_worktree(&path).await.unwrap_err().kind(), Kind::WouldLoseWork);
+        assert_eq!(
+            scratch.repo().remove_worktree(&path, None, &Spared::default()).await.unwrap_err().kind(),
+            Kind::WouldLoseWork
+        );
         assert!(path.join("README").exists());
     }
 
@@ -153,7 +175,7 @@ mod tests {
         let path = scratch.path().join("x");
         git(&scratch.main(), &["worktree", "add", "--quiet", "--no-checkout", path.to_str().unwrap()]);
         fs::write(scratch.main().join(".git/worktrees/x/locked"), "initializing").unwrap();
-        scratch.repo().remove_worktree(&path).await.unwrap();
+        scratch.repo().remove_worktree(&path, None, &Spared::default()).await.unwrap();
         assert_eq!(scratch.repo().worktrees().unwrap().len(), 1);
         assert!(!path.exists());
     }
@@ -164,8 +186,11 @@ mod tests {
         let stranger = scratch.path().join("stranger");
         fs::create_dir(&stranger).unwrap();
         let repo = scratch.repo();
-        assert_eq!(repo.remove_worktree(&scratch.main()).await.unwrap_err().kind(), Kind::Protected);
-        assert_eq!(repo.remove_worktree(&stranger).await.unwrap_err().kind(), Kind::NotOurs);
+        assert_eq!(
+            repo.remove_worktree(&scratch.main(), None, &Spared::default()).await.unwrap_err().kind(),
+            Kind::Protected
+        );
+        assert_eq!(repo.remove_worktree(&stranger, None, &Spared::default()).await.unwrap_err().kind(), Kind::NotOurs);
         assert!(stranger.exists() && scratch.main().join("README").exists());
     }
 
@@ -174,10 +199,10 @@ mod tests {
         let scratch = Scratch::with_commit("myapp");
         let path = scratch.linked("x");
         fs::rename(&path, remains_of(&path)).unwrap();
-        scratch.repo().remove_worktree(&path).await.unwrap();
+        scratch.repo().remove_worktree(&path, None, &Spared::default()).await.unwrap();
         assert!(!remains_of(&path).exists());
         fs::create_dir(remains_of(&path)).unwrap();
-        scratch.repo().remove_worktree(&path).await.unwrap();
+        scratch.repo().remove_worktree(&path, None, &Spared::default()).await.unwrap();
         assert!(!remains_of(&path).exists());
         assert_eq!(scratch.repo().worktrees().unwrap().len(), 1);
     }

@@ -86,6 +86,7 @@ pub(super) fn restoring(worktree: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::git::Spared;
     use crate::git::fixture::{Scratch, commit, git};
 
     #[tokio::test]
@@ -145,7 +146,7 @@ mod tests {
         fs::write(leaf.join("staged"), "kept").unwrap();
         git(&leaf, &["add", "staged"]);
         fs::remove_dir_all(&path).unwrap();
-        let said = scratch.repo().removal_objections(&path, "x").await.unwrap();
+        let said = scratch.repo().removal_objections(&path, "x", &Spared::default()).await.unwrap();
         let said: Vec<String> = said.iter().map(ToString::to_string).collect();
         assert!(said[0].starts_with("1 commit of submodules on no remote: lib/leaf "), "{said:?}");
         assert_eq!(said[1], "1 modified file: lib/leaf/staged");
@@ -165,7 +166,7 @@ mod tests {
         assert_eq!(git(&path, &["status", "--porcelain"]), "");
         fs::remove_dir_all(&path).unwrap();
         fs::create_dir(&path).unwrap();
-        scratch.repo().remove_worktree(&path).await.unwrap();
+        scratch.repo().remove_worktree(&path, None, &Spared::default()).await.unwrap();
         assert!(!path.exists());
         assert_eq!(scratch.repo().worktrees().unwrap().len(), 1);
     }

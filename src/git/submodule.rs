@@ -138,20 +138,22 @@ mod tests {
         let head = commit(&inner, "new", "1");
         scratch.repo().checkout(&path).await.unwrap();
         assert_eq!(git(&inner, &["rev-parse", "HEAD"]), head.as_str());
-        let said = scratch.repo().removal_objections(&path, "x").await.unwrap();
+        let said = scratch.repo().removal_objections(&path, "x", &crate::git::Spared::default()).await.unwrap();
         assert_eq!(said[0].to_string(), "1 modified file: lib/stem");
         let expected =
             format!("1 commit of submodules on no remote: lib/stem/in ner {} write new", &head.as_str()[..7]);
         assert_eq!(said[1].to_string(), expected);
-        assert!(scratch.repo().remove_worktree(&path).await.is_err());
+        assert!(scratch.repo().remove_worktree(&path, None, &crate::git::Spared::default()).await.is_err());
     }
 
     #[tokio::test]
     async fn a_worktree_with_clean_submodules_goes() {
         let scratch = Scratch::with_commit("myapp");
         let (path, admin_dir) = worktree(&scratch).await;
-        assert!(scratch.repo().removal_objections(&path, "x").await.unwrap().is_empty());
-        scratch.repo().remove_worktree(&path).await.unwrap();
+        assert!(
+            scratch.repo().removal_objections(&path, "x", &crate::git::Spared::default()).await.unwrap().is_empty()
+        );
+        scratch.repo().remove_worktree(&path, None, &crate::git::Spared::default()).await.unwrap();
         assert!(!path.exists() && !admin_dir.exists());
     }
 
@@ -174,13 +176,13 @@ mod tests {
         repo.add_worktree(&AddWorktree { path: path.clone(), branch }).await.unwrap();
         repo.checkout(&path).await.unwrap();
         assert_eq!(std::fs::read_to_string(path.join("leaf/file")).unwrap(), "release");
-        assert_eq!(repo.removal_objections(&path, "x").await.unwrap(), []);
+        assert_eq!(repo.removal_objections(&path, "x", &crate::git::Spared::default()).await.unwrap(), []);
         git(&path.join("leaf"), &["branch", "mine"]);
         let work = commit(&path.join("leaf"), "work", "1");
         git(&path.join("leaf"), &["branch", "--force", "mine", work.as_str()]);
         git(&path.join("leaf"), &["checkout", "--quiet", "v1"]);
         git(&path, &["submodule", "--quiet", "deinit", "leaf"]);
-        let said = repo.removal_objections(&path, "x").await.unwrap();
+        let said = repo.removal_objections(&path, "x", &crate::git::Spared::default()).await.unwrap();
         assert!(said[0].to_string().starts_with("1 commit of submodules on no remote: leaf "), "{said:?}");
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::claims::Claim;
 use crate::engine::{ContainerSpec, NetworkSpec, VolumeSpec};
-use crate::git::{AddWorktree, CommitId};
+use crate::git::{AddWorktree, CommitId, Keep};
 use crate::record::Record;
 use crate::task::Identity;
 
@@ -120,11 +120,17 @@ pub enum Action {
         /// Its name.
         name: String,
     },
-    /// Removes a worktree, as `git worktree remove` does.
+    /// Removes a worktree, as `git worktree remove` does, or into the trash.
     RemoveWorktree {
         /// The worktree.
         worktree: PathBuf,
+        /// The name of its env file, which is no loss.
+        env_file: Option<String>,
+        /// How it is kept.
+        keep: Option<Keep>,
     },
+    /// Keeps in the trash the commits of a branch that we made, where there is no worktree.
+    TrashBranch(Keep),
     /// Removes a branch that we made, if it still is where it was seen.
     DeleteBranch {
         /// The branch.
@@ -132,7 +138,7 @@ pub enum Action {
         /// Where it was seen.
         at: CommitId,
     },
-    /// Forgets that we made a branch which is gone, or is another by now.
+    /// Forgets that we made a branch which is gone, is another by now, or is to stay.
     ForgetBranch {
         /// The branch.
         branch: String,
@@ -207,7 +213,11 @@ impl fmt::Display for Action {
             Action::RemoveContainer { name, .. } => write!(f, "remove container {name}"),
             Action::RemoveNetwork { name, .. } => write!(f, "remove network {name}"),
             Action::RemoveVolume { name } => write!(f, "remove volume {name}"),
-            Action::RemoveWorktree { worktree } => write!(f, "remove worktree {}", worktree.display()),
+            Action::RemoveWorktree { worktree, keep: Some(keep), .. } if keep.files => {
+                write!(f, "move worktree {} to {}", worktree.display(), keep.place.display())
+            }
+            Action::RemoveWorktree { worktree, .. } => write!(f, "remove worktree {}", worktree.display()),
+            Action::TrashBranch(keep) => write!(f, "keep the commits of {} in {}", keep.key.name, keep.place.display()),
             Action::DeleteBranch { branch, .. } => write!(f, "delete branch {branch}"),
             Action::ForgetBranch { branch } => write!(f, "forget branch {branch}"),
             Action::Release(_) => f.write_str("release the claim"),

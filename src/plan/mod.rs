@@ -19,7 +19,7 @@ pub use action::Action;
 pub use desired::Desired;
 pub use observed::Observed;
 pub use reconcile::reconcile;
-pub use teardown::{Extent, teardown};
+pub use teardown::{Extent, Removal, teardown};
 
 /// Why a step is done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -84,6 +84,8 @@ pub struct MadeBranch {
     pub name: String,
     /// Where it is; none when only our note of it is left.
     pub at: Option<CommitId>,
+    /// Whether it has moved since we made it.
+    pub moved: bool,
 }
 
 /// A worktree of ours.

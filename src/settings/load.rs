@@ -11,6 +11,7 @@ use crate::claims::subnet::Subnet;
 use crate::claims::{FIRST_SLOT, LAST_SLOT};
 use crate::error::{Error, Kind, Result};
 use crate::files;
+use crate::git::Spared;
 use crate::resolve::COMPOSE_FILE;
 
 /// The prefix of the smallest pool that a sandbox's subnet can be cut from.
@@ -30,6 +31,8 @@ struct File {
     #[serde(default)]
     variables: BTreeMap<String, String>,
     dependencies: Option<Dependencies>,
+    #[serde(default)]
+    regenerable: Vec<String>,
     fetch_timeout_s: Option<u64>,
     ready_timeout_s: Option<u64>,
 }
@@ -111,6 +114,10 @@ fn apply(settings: &mut Settings, file: File, path: &Path) -> Result<()> {
     settings.template = file.template.unwrap_or_else(|| settings.template.clone());
     settings.subnet_pool = file.subnet_pool.unwrap_or(settings.subnet_pool);
     settings.dependencies = file.dependencies.unwrap_or(settings.dependencies);
+    Spared::new(file.regenerable.clone()).map_err(|error| {
+        Error::new(Kind::Config, format!("{}: cannot obey the setting `regenerable`", path.display())).because(error)
+    })?;
+    settings.regenerable = settings.regenerable.and(file.regenerable);
     settings.fetch_timeout = file.fetch_timeout_s.map_or(settings.fetch_timeout, Duration::from_secs);
     settings.ready_timeout = file.ready_timeout_s.map_or(settings.ready_timeout, Duration::from_secs);
     settings.port_bases.extend(file.port_bases);
@@ -226,6 +233,7 @@ mod tests {
             "env_file: .git",
             "subnet_pool: 10.0.0.0/30",
             "port_bases: {A B: 3000}",
+            "regenerable: ['a{']",
         ] {
             assert_eq!(settings(text).unwrap_err().kind(), Kind::Config, "{text}");
         }

@@ -14,9 +14,60 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::claims::subnet::Subnet;
+use crate::git::Spared;
 
 pub use load::load;
 pub use surroundings::Surroundings;
+
+/// Dependencies, caches, logs and what compilers make, in the words of `.gitignore`.
+const REGENERABLE: [&str; 46] = [
+    "node_modules/",
+    "bower_components/",
+    ".yarn/",
+    ".pnpm-store/",
+    "vendor/bundle/",
+    ".bundle/",
+    "tmp/",
+    "temp/",
+    "log/",
+    "logs/",
+    "*.log",
+    "cache/",
+    ".cache/",
+    ".*-cache/",
+    ".*_cache/",
+    "coverage/",
+    ".nyc_output/",
+    "public/assets/",
+    "public/packs*/",
+    "public/vite*/",
+    ".next/",
+    ".nuxt/",
+    ".svelte-kit/",
+    ".turbo/",
+    ".parcel-cache/",
+    "dist/",
+    "build/",
+    "out/",
+    "target/",
+    "_build/",
+    "deps/",
+    ".elixir_ls/",
+    ".gradle/",
+    ".venv/",
+    "venv/",
+    ".tox/",
+    "__pycache__/",
+    "*.py[co]",
+    "*.egg-info/",
+    "*.o",
+    "*.class",
+    "*.tsbuildinfo",
+    "*.pid",
+    "*.sw[op]",
+    "*~",
+    ".DS_Store",
+];
 
 /// Everything that can be set, with every default taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +86,8 @@ pub struct Settings {
     pub variables: BTreeMap<String, String>,
     /// Whether a sandbox has installed dependencies of its own.
     pub dependencies: Dependencies,
+    /// The places in a worktree whose content is made again by itself, which removal may take.
+    pub regenerable: Spared,
     /// How long a fetch of the default branch may take before `up` goes on without it.
     pub fetch_timeout: Duration,
     /// How long a service may take to become ready.
@@ -64,6 +117,7 @@ impl Settings {
             subnet_pool: Subnet::containing([10, 231, 0, 0].into(), 16),
             variables: BTreeMap::new(),
             dependencies: Dependencies::Share,
+            regenerable: Spared::default().and(REGENERABLE.map(str::to_owned)),
             fetch_timeout: Duration::from_secs(5),
             ready_timeout: Duration::from_mins(1),
         }

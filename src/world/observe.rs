@@ -75,10 +75,10 @@ fn worktree(world: &Real, scope: &Scope) -> Result<Option<WorktreeSeen>> {
 }
 
 fn made_branch(world: &Real, branch: &str) -> Result<Option<MadeBranch>> {
-    let named = |at| MadeBranch { name: branch.to_owned(), at };
+    let name = branch.to_owned();
     Ok(world.site.repo.made(branch)?.map(|made| match made {
-        Made::Branch(at) => named(Some(at)),
-        Made::Note => named(None),
+        Made::Branch { at, made_at } => MadeBranch { name, moved: at != made_at, at: Some(at) },
+        Made::Note => MadeBranch { name, moved: false, at: None },
     }))
 }
 
@@ -89,7 +89,10 @@ async fn losses(world: &Real<'_>, scope: &Scope, worktree: Option<&WorktreeSeen>
     }
     let task = scope.identity.task.as_str();
     match worktree {
-        Some(seen) => world.site.repo.removal_objections(&seen.path, task).await,
+        Some(seen) => {
+            let spared = world.site.spared(seen.record.as_ref().map(|record| record.env_file.as_str()));
+            world.site.repo.removal_objections(&seen.path, task, &spared).await
+        }
         None => world.site.repo.branch_objections(task).await,
     }
 }

@@ -42,7 +42,11 @@ pub(super) async fn perform(world: &Real<'_>, action: &Action, ticker: &Ticker) 
         Action::RemoveContainer { id, .. } => Ok(engine.remove_container(id).await?),
         Action::RemoveNetwork { id, .. } => Ok(remove_network(world, id).await?),
         Action::RemoveVolume { name } => Ok(engine.remove_volume(name).await?),
-        Action::RemoveWorktree { worktree } => Ok(site.repo.remove_worktree(worktree).await?),
+        Action::RemoveWorktree { worktree, env_file, keep } => {
+            let spared = site.spared(env_file.as_deref());
+            Ok(site.repo.remove_worktree(worktree, keep.as_ref(), &spared).await?)
+        }
+        Action::TrashBranch(keep) => Ok(site.repo.trash_branch(keep).await?),
         Action::ForgetBranch { branch } => Ok(site.repo.forget_made(branch).await?),
         Action::DeleteBranch { branch, at } => Ok(delete_branch(world, branch, at).await?),
     }

@@ -28,6 +28,7 @@ fn the_help_names_every_command_and_every_exit_code() {
       start        Start what was stopped
       down         Remove containers and network, keep worktree and claims
       rm           Remove sandboxes whole; refuses to lose work
+      undo         Bring back what `rm` took
       lock         Keep a sandbox from being removed
       unlock       Let a sandbox be removed again
       config       Print the resolved Compose file

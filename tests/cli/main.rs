@@ -24,4 +24,5 @@ mod removal;
 mod settings;
 mod shell;
 mod show;
+mod undo;
 mod up;

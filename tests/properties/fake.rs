@@ -10,7 +10,7 @@ use sandbox::claims::Claim;
 use sandbox::engine::labels;
 use sandbox::error::{Error, Kind, Result};
 use sandbox::event::Ticker;
-use sandbox::git::{BranchSource, CommitId, Objection};
+use sandbox::git::{BranchSource, CommitId, Keep, Objection};
 use sandbox::plan::action::Question;
 use sandbox::plan::observed::{Answer, ContainerSeen, MadeBranch, NetworkSeen, Run, Scope, WorktreeSeen};
 use sandbox::plan::{Action, Desired, Observed};
@@ -27,6 +27,10 @@ pub struct State {
     pub claims: Vec<Claim>,
     pub worktree: Option<Tree>,
     pub made_branch: bool,
+    /// Whether the branch has commits of its own.
+    pub moved: bool,
+    /// What is in the trash.
+    pub trash: Vec<Keep>,
     pub excludes: BTreeSet<String>,
     pub files: BTreeMap<PathBuf, String>,
     pub images: BTreeSet<String>,
@@ -161,9 +165,11 @@ impl State {
                 missing: tree.missing,
                 record: tree.record.clone(),
             }),
-            made_branch: self
-                .made_branch
-                .then(|| MadeBranch { name: scope.identity.task.to_string(), at: Some(commit()) }),
+            made_branch: self.made_branch.then(|| MadeBranch {
+                name: scope.identity.task.to_string(),
+                at: Some(commit()),
+                moved: self.moved,
+            }),
             processes: Vec::new(),
             losses: if scope.losses { self.losses.clone() } else { Vec::new() },
             excludes: self.excludes.intersection(&scope.excludes.iter().cloned().collect()).cloned().collect(),
@@ -293,11 +299,21 @@ impl State {
                 ground(self.containers.is_empty(), "the volume may be in use")?;
                 self.volumes.remove(name);
             }
-            Action::RemoveWorktree { .. } => (self.worktree, self.files) = (None, BTreeMap::new()),
+            Action::RemoveWorktree { keep, .. } => {
+                let kept = keep.as_ref().is_some_and(|keep| keep.files);
+                ground(kept || self.losses.is_empty() || self.worktree.is_none(), "files would be lost")?;
+                self.trash.extend(keep.clone().filter(|_| self.worktree.is_some()));
+                (self.worktree, self.files) = (None, BTreeMap::new());
+            }
+            Action::TrashBranch(keep) => {
+                ground(self.worktree.is_none(), "there is a worktree")?;
+                self.trash.push(keep.clone());
+            }
             Action::ForgetBranch { .. } => self.made_branch = false,
             Action::DeleteBranch { .. } => {
                 ground(self.worktree.is_none(), "the branch is checked out")?;
-                self.made_branch = false;
+                ground(!self.moved || !self.trash.is_empty(), "its commits would be lost")?;
+                (self.made_branch, self.moved) = (false, false);
             }
         }
         Ok(())

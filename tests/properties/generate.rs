@@ -140,10 +140,10 @@ fn state(desired: &Desired) -> impl Strategy<Value = State> + use<> {
     let services: Vec<ServiceWanted> = desired.stack.services.clone();
     let containers = prop::collection::vec(any::<[bool; 7]>(), services.len());
     let tree = prop::option::weighted(0.7, (0..4_u8, any::<bool>(), any::<bool>()));
-    let parts = any::<[bool; 8]>();
+    let parts = any::<[bool; 9]>();
     let networks = (prop::option::weighted(0.7, any::<bool>()), any::<bool>());
     (containers, tree, parts, networks).prop_map(move |(containers, tree, parts, (subnet, other))| {
-        let [images, claimed, other_claim, excluded, files, other_file, stray, made] = parts;
+        let [images, claimed, other_claim, excluded, files, other_file, stray, made, moved] = parts;
         let worktree = tree.map(|(stage, missing, other_numbers)| found_tree(stage, missing && made, other_numbers));
         let networks = networks_found(subnet, other);
         let mut found: Vec<Container> = services
@@ -164,6 +164,7 @@ fn state(desired: &Desired) -> impl Strategy<Value = State> + use<> {
         State {
             claims: claimed.then_some(claim).into_iter().collect(),
             made_branch: made && record.is_some(),
+            moved: made && record.is_some() && moved,
             worktree,
             excludes: excluded.then(|| "/.env.worktree".to_owned()).into_iter().collect(),
             files: has_files
@@ -176,6 +177,7 @@ fn state(desired: &Desired) -> impl Strategy<Value = State> + use<> {
             networks,
             databases: BTreeMap::new(),
             losses: Vec::new(),
+            trash: Vec::new(),
             others: BTreeSet::new(),
         }
     })

@@ -8,6 +8,8 @@ mod fake;
 mod generate;
 mod plans;
 
+use std::collections::BTreeSet;
+
 use fake::{Fake, State};
 use generate::{Case, case};
 use proptest::prelude::*;
@@ -16,7 +18,7 @@ use sandbox::error::Kind;
 use sandbox::event::Sink;
 use sandbox::git::{Listing, Objection};
 use sandbox::plan::observed::Scope;
-use sandbox::plan::{Desired, Observed, Plan, reconcile};
+use sandbox::plan::{Desired, Observed, Plan, Removal, reconcile};
 use sandbox::removal;
 
 /// One walk from what is observed towards what is desired.
@@ -30,7 +32,21 @@ async fn next_plan(world: &Fake, desired: &Desired) -> Plan {
 }
 
 async fn rm(world: &Fake, desired: &Desired) -> sandbox::error::Result<Option<Observed>> {
-    removal::remove(world, &desired.record.claim.identity, &Sink::null(), &Stop::never()).await
+    rm_as(world, desired, &Removal::default()).await
+}
+
+async fn rm_as(world: &Fake, desired: &Desired, how: &Removal) -> sandbox::error::Result<Option<Observed>> {
+    removal::remove(world, &desired.record.claim.identity, how, &Sink::null(), &Stop::never()).await
+}
+
+/// One in spite of all that would be lost.
+fn forced() -> Removal {
+    Removal { forced: true, ..Removal::default() }
+}
+
+/// What an untracked file is to whoever removes its worktree.
+fn losses() -> Vec<Objection> {
+    vec![Objection::Untracked { files: Listing { first: vec!["notes".into()], count: 1 } }]
 }
 
 /// A walk that fails at the generated step, and the same world in which nothing fails any more.
@@ -95,15 +111,43 @@ proptest! {
     #[test]
     fn a_removal_that_would_lose_work_touches_nothing(case in case()) {
         block_on(async {
-            let files = Listing { first: vec!["notes".into()], count: 1 };
-            let losses = vec![Objection::Untracked { files }];
-            let world = Fake::new(State { losses, ..case.state.clone() }, case.seed);
+            let world = Fake::new(State { losses: losses(), ..case.state.clone() }, case.seed);
             let before = world.state();
             match rm(&world, &case.desired).await {
                 Err(error) => prop_assert_eq!(error.kind(), Kind::WouldLoseWork),
                 Ok(removed) => prop_assert!(removed.is_none(), "there was nothing at all"),
             }
             prop_assert_eq!(world.state(), before);
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn a_forced_removal_that_failed_anywhere_is_completed_and_keeps_what_would_be_lost(case in case()) {
+        block_on(async {
+            let state = State { losses: losses(), ..case.state.clone() };
+            let before = Fake::new(state.clone(), 0).observe(&Scope::of(&case.desired.record.claim.identity)).await.unwrap();
+            let world = broken(&Case { state, ..case.clone() });
+            let _ = rm_as(&world, &case.desired, &forced()).await;
+            let world = world.mended();
+            let removed = rm_as(&world, &case.desired, &forced()).await;
+            prop_assert!(removed.is_ok(), "{removed:?}");
+            let left = world.observe(&Scope::of(&case.desired.record.claim.identity)).await.unwrap();
+            prop_assert!(left.is_nothing(), "{left:?}");
+            prop_assert_eq!(world.state().trash.iter().any(|keep| keep.files), before.worktree.is_some());
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn what_was_asked_to_stay_stays(case in case(), keep_branch: bool, keep_volumes: bool) {
+        block_on(async {
+            let world = Fake::new(case.state.clone(), case.seed);
+            let how = Removal { keep_branch, keep_volumes, ..Removal::default() };
+            prop_assert!(rm_as(&world, &case.desired, &how).await.is_ok());
+            let left = world.observe(&Scope::of(&case.desired.record.claim.identity)).await.unwrap();
+            prop_assert!(left.containers.is_empty() && left.worktree.is_none() && left.made_branch.is_none());
+            prop_assert_eq!(left.volumes, if keep_volumes { case.state.volumes } else { BTreeSet::new() });
             Ok(())
         })?;
     }

@@ -3,7 +3,7 @@
 use sandbox::apply::{Stop, World, apply};
 use sandbox::event::Sink;
 use sandbox::plan::observed::{Run, Scope};
-use sandbox::plan::{Desired, Extent, Observed, reconcile, teardown};
+use sandbox::plan::{Desired, Extent, Observed, Removal, reconcile, teardown};
 
 use crate::block_on;
 use crate::fake::{Fake, State};
@@ -128,7 +128,7 @@ fn removal_goes_from_containers_to_the_claim() {
     let world = established(|_| {});
     let identity = desired().record.claim.identity;
     let observed = block_on(world.observe(&Scope::of(&identity))).unwrap();
-    insta::assert_snapshot!(teardown(&identity, &observed, Extent::Everything), @"
+    insta::assert_snapshot!(teardown(&identity, &observed, Extent::Everything(&Removal::default())), @"
     1. remove container blog_fix-s0-1 (asked for)
     2. remove container blog_fix-s1-1 (asked for)
     3. remove network blog_fix_default (asked for) after 1, 2
@@ -136,6 +136,24 @@ fn removal_goes_from_containers_to_the_claim() {
     5. remove volume blog_fix_s0-data (asked for) after 1, 2, 4
     6. remove volume blog_fix_s1-data (asked for) after 1, 2, 4
     7. delete branch fix (asked for) after 4
+    8. release the claim (asked for) after 1, 2, 3, 4, 5, 6, 7
+    ");
+}
+
+#[test]
+fn a_forced_removal_moves_the_worktree_into_the_trash_before_anything_else() {
+    let world = established(|state| state.moved = true);
+    let identity = desired().record.claim.identity;
+    let observed = block_on(world.observe(&Scope::of(&identity))).unwrap();
+    let forced = Removal { forced: true, time: "20300101T000000000Z".into(), ..Removal::default() };
+    insta::assert_snapshot!(teardown(&identity, &observed, Extent::Everything(&forced)), @"
+    1. move worktree /src/blog-wt/fix to /src/blog-wt/.trash/fix.20300101T000000000Z (asked for)
+    2. remove container blog_fix-s0-1 (asked for) after 1
+    3. remove container blog_fix-s1-1 (asked for) after 1
+    4. remove network blog_fix_default (asked for) after 2, 3
+    5. remove volume blog_fix_s0-data (asked for) after 2, 3, 1
+    6. remove volume blog_fix_s1-data (asked for) after 2, 3, 1
+    7. delete branch fix (asked for) after 1
     8. release the claim (asked for) after 1, 2, 3, 4, 5, 6, 7
     ");
 }

@@ -2,12 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hasher};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Desk;
 
-/// Every path with what it holds; nothing for a directory.
-pub(crate) struct Footprint(BTreeMap<PathBuf, Option<Vec<u8>>>);
+/// Every path with what is there.
+pub(crate) struct Footprint(BTreeMap<PathBuf, Thing>);
+
+/// What is at a path.
+#[derive(PartialEq, Eq)]
+struct Thing {
+    /// Kind and permissions.
+    mode: u32,
+    /// What a file holds, or a link leads to; of a large file a hash.
+    content: Vec<u8>,
+}
 
 impl Footprint {
     /// What is there now.
@@ -23,6 +35,12 @@ impl Footprint {
         Footprint(paths)
     }
 
+    /// The part of it below a directory.
+    pub(crate) fn below(mut self, directory: &Path) -> Footprint {
+        self.0.retain(|path, _| path.starts_with(directory));
+        self
+    }
+
     /// What came, went or changed, a line each.
     pub(crate) fn since(&self, earlier: &Footprint) -> Vec<String> {
         let line = |word: &str, path: &Path| format!("{word} {}", path.display());
@@ -36,7 +54,7 @@ impl Footprint {
     }
 }
 
-fn collect(directory: &Path, paths: &mut BTreeMap<PathBuf, Option<Vec<u8>>>) {
+fn collect(directory: &Path, paths: &mut BTreeMap<PathBuf, Thing>) {
     for entry in fs::read_dir(directory).unwrap() {
         let entry = entry.unwrap();
         let path = entry.path();
@@ -45,9 +63,23 @@ fn collect(directory: &Path, paths: &mut BTreeMap<PathBuf, Option<Vec<u8>>>) {
             collect(&path, paths);
         }
         // A socket cannot be read.
-        let content = if kind.is_file() { fs::read(&path).ok() } else { None };
-        paths.insert(path, content);
+        let content = match () {
+            () if kind.is_file() => fs::read(&path).unwrap_or_default(),
+            () if kind.is_symlink() => fs::read_link(&path).unwrap().into_os_string().into_vec(),
+            () => Vec::new(),
+        };
+        let mode = path.symlink_metadata().unwrap().mode();
+        paths.insert(path, Thing { mode, content: if content.len() > LARGE { hash(&content) } else { content } });
     }
+}
+
+/// A file of which it is enough to know that it is the same.
+const LARGE: usize = 1_000_000;
+
+fn hash(content: &[u8]) -> Vec<u8> {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(content);
+    hasher.finish().to_le_bytes().to_vec()
 }
 
 #[test]

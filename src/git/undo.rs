@@ -1,0 +1,134 @@
+//! Bringing back what a removal put into the trash: branch, commits, index, an operation under way, files.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::trash::MadeBranch;
+use super::{Presence, Repo, TrashEntry};
+use crate::error::{Error, Kind, Result};
+
+/// What came back, and what could not come back as it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BroughtBack {
+    /// A branch of the user's that is elsewhere by now: the worktree's head is where it was, on no branch.
+    pub moved_branch: Option<String>,
+}
+
+impl Repo {
+    /// Why an entry cannot come back now: its place or its branch is taken.
+    pub fn refuse_taken(&self, entry: &TrashEntry) -> Result<()> {
+        let what = format!("cannot bring {} back", entry.key.name);
+        let taken = |why: String, hint: String| Err(Error::new(Kind::NotOurs, what.clone()).because(why).hint(hint));
+        if let Some(made) = &entry.made
+            && let Some(here) = self.branch(&made.name)?
+            && here != made.at
+        {
+            let name = &made.name;
+            return taken(
+                format!("there is a branch {name} already, at {}", here.short()),
+                format!("rename that one: git branch -m {name} NEW-NAME"),
+            );
+        }
+        if entry.admin.is_none() {
+            return Ok(());
+        }
+        let place = entry.worktree.display();
+        if let Some(there) = self.worktree_at(&entry.worktree)? {
+            let branch = there.branch.as_deref().unwrap_or("a detached HEAD");
+            return taken(
+                format!("there is a worktree at {place} already, on {branch}"),
+                "remove that one first, or move it: git worktree move".to_owned(),
+            );
+        }
+        if fs::read_dir(&entry.worktree).map_or(entry.worktree.symlink_metadata().is_ok(), |mut it| it.next().is_some())
+        {
+            return taken(format!("something is at {place} already"), "move it away".to_owned());
+        }
+        match &entry.branch {
+            Some(branch) => match self.checked_out_at(branch)? {
+                Some(there) => taken(
+                    format!("its branch {branch} is checked out at {}", there.display()),
+                    "switch that worktree to another branch".to_owned(),
+                ),
+                None => Ok(()),
+            },
+            None => Ok(()),
+        }
+    }
+
+    /// Brings an entry back, and drops it. Killed anywhere between, the entry is still there, or
+    /// [`mend_trash`](Repo::mend_trash) completes it.
+    ///
+    /// Fails with [`Kind::NotOurs`] where its place or its branch is taken.
+    pub async fn bring_back(&self, entry: &TrashEntry) -> Result<BroughtBack> {
+        self.refuse_taken(entry)?;
+        if let Some(made) = &entry.made {
+            self.make_again(made).await?;
+        }
+        let Some(admin) = &entry.admin else {
+            return self.drop_trash(entry).await.map(|()| BroughtBack::default());
+        };
+        let moved_branch = self.point_head(entry, &admin.kept).await?;
+        self.unpack_loose_ends(&entry.place)?;
+        let turn = self.turn().await;
+        let place = free_name(&admin.was);
+        fs::create_dir_all(place.parent().unwrap_or(&place))
+            .and_then(|()| fs::rename(&admin.kept, &place))
+            .map_err(|e| Error::new(Kind::Files, format!("cannot bring {} back", entry.key.name)).because(e))?;
+        drop(turn);
+        if let Some(parent) = entry.worktree.parent() {
+            // Where the last sandbox went, its parent went too.
+            let _ = fs::create_dir_all(parent);
+        }
+        entry.put_files_back()?;
+        if self.worktree_at(&entry.worktree)?.is_some_and(|it| it.presence == Presence::Gone) {
+            self.restore_worktree(&entry.worktree).await?;
+        }
+        self.drop_trash(entry).await?;
+        Ok(BroughtBack { moved_branch })
+    }
+
+    /// The branch that we made, its note and its settings, all of them or none but the last.
+    pub(super) async fn make_again(&self, made: &MadeBranch) -> Result<()> {
+        let MadeBranch { name, at, made_at, settings } = made;
+        let what = format!("cannot bring the branch {name} back");
+        let note = format!("refs/sandbox/made/{name}");
+        let mut commands = String::new();
+        if self.branch(name)?.is_none() {
+            let _ = write!(commands, "create refs/heads/{name}\0{at}\0");
+        }
+        let _ = write!(commands, "update {note}\0{made_at}\0\0");
+        self.update_refs(commands, &what).await?;
+        for (key, value) in settings {
+            self.configure(&[&format!("branch.{name}.{key}"), value]).await?;
+        }
+        Ok(())
+    }
+
+    /// Where the branch of the head is gone it comes again; where it is elsewhere by now, the head stands on its commit.
+    async fn point_head(&self, entry: &TrashEntry, admin_dir: &Path) -> Result<Option<String>> {
+        let (Some(branch), Some(head)) = (&entry.branch, &entry.head) else { return Ok(None) };
+        match self.branch(branch)? {
+            Some(here) if here == *head => Ok(None),
+            Some(_) => {
+                crate::files::replace(&admin_dir.join("HEAD"), &format!("{head}\n"))?;
+                Ok(Some(branch.clone()))
+            }
+            None => {
+                let create = format!("create refs/heads/{branch}\0{head}\0");
+                self.update_refs(create, &format!("cannot bring the branch {branch} back")).await.map(|()| None)
+            }
+        }
+    }
+}
+
+/// A name that no other worktree's admin directory has, as git itself chooses one.
+fn free_name(wanted: &Path) -> PathBuf {
+    let numbered = (1..).map(|number| {
+        let mut name = wanted.file_name().unwrap_or_default().to_owned();
+        name.push(number.to_string());
+        wanted.with_file_name(name)
+    });
+    std::iter::once(wanted.to_owned()).chain(numbered).find(|path| !path.exists()).unwrap_or_else(|| wanted.to_owned())
+}
