@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    completions, config, doctor, down, env, exec, images, lock, logs, ls, man, rm, shell, show, start, stop, undo, up,
+    completions, config, doctor, down, env, exec, images, lock, logs, ls, man, merge, rm, shell, show, start, stop,
+    undo, up,
 };
 use crate::report::Mode;
 
@@ -72,6 +73,8 @@ pub enum Command {
     Down(down::Args),
     /// Remove sandboxes whole; refuses to lose work
     Rm(rm::Args),
+    /// Merge a task's branch, then remove the sandbox
+    Merge(merge::Args),
     /// Bring back what `rm` took
     Undo(undo::Args),
     /// Keep a sandbox from being removed
@@ -104,7 +107,8 @@ Exit codes:
   4 settings or Compose file   14 ports, subnets
   5 repository, no base        15 another process is at work
   6 git failed or too old      16 a file could not be read or written
-  7 no such sandbox           126 `exec`: not executable
-  8 would lose work           127 `exec`: no such command
-  9 protected, or not ours    130 interrupted
+  7 no such sandbox            17 conflicts to be resolved first
+  8 would lose work           126 `exec`: not executable
+  9 protected, or not ours    127 `exec`: no such command
+                              130 interrupted
 `exec` passes the command's own exit code through.";

@@ -47,6 +47,8 @@ pub enum Kind {
     Busy,
     /// A file of ours could not be read or written.
     Files,
+    /// Two branches cannot be merged as they are.
+    Conflict,
     /// A command to be run in a sandbox is no program that may be executed.
     NotExecutable,
     /// A command to be run in a sandbox is not there.
@@ -57,7 +59,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of their exit codes.
-    pub const ALL: [Kind; 23] = [
+    pub const ALL: [Kind; 24] = [
         Kind::Unexpected,
         Kind::Usage,
         Kind::TaskName,
@@ -78,6 +80,7 @@ impl Kind {
         Kind::Numbers,
         Kind::Busy,
         Kind::Files,
+        Kind::Conflict,
         Kind::NotExecutable,
         Kind::CommandNotFound,
         Kind::Interrupted,
@@ -103,6 +106,7 @@ impl Kind {
             Kind::Numbers => 14,
             Kind::Busy => 15,
             Kind::Files => 16,
+            Kind::Conflict => 17,
             Kind::NotExecutable => 126,
             Kind::CommandNotFound => 127,
             Kind::Interrupted => 130,
@@ -133,6 +137,7 @@ impl Kind {
             Kind::Numbers => "numbers",
             Kind::Busy => "busy",
             Kind::Files => "files",
+            Kind::Conflict => "conflict",
             Kind::NotExecutable => "not-executable",
             Kind::CommandNotFound => "command-not-found",
             Kind::Interrupted => "interrupted",

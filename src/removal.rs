@@ -84,7 +84,7 @@ fn refuse_losses(task: &TaskName, observed: &Observed, removal: &Removal) -> Res
         hints.push(format!("`sandbox up {task}` brings its directory back"));
     }
     if losses.iter().any(|it| it.yields_to_force()) {
-        hints.push(format!("commit, and push or merge, what is worth keeping{place}; then `sandbox rm {task}` again"));
+        hints.push(format!("commit what is worth keeping{place}, then `sandbox merge {task}`"));
         hints
             .push(format!("`sandbox rm --force {task}` moves it into the trash; `sandbox undo {task}` brings it back"));
     }

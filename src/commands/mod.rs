@@ -11,6 +11,7 @@ pub mod lock;
 pub mod logs;
 pub mod ls;
 pub mod man;
+pub mod merge;
 pub mod rm;
 pub mod shell;
 pub mod show;
@@ -122,6 +123,7 @@ pub async fn run(command: Command, context: &Context) -> Result<u8> {
         Command::Start(args) => start::run(&args, context).await.map(|()| 0),
         Command::Down(args) => down::run(&args, context).await.map(|()| 0),
         Command::Rm(args) => rm::run(&args, context).await.map(|()| 0),
+        Command::Merge(args) => merge::run(args, context).await.map(|()| 0),
         Command::Undo(args) => undo::run(&args, context).await.map(|()| 0),
         Command::Lock(args) => lock::run(&args, context).await.map(|()| 0),
         Command::Unlock(args) => lock::run_unlock(&args, context).await.map(|()| 0),

@@ -86,8 +86,13 @@ fn removal(args: &Args, site: &Site) -> Removal {
         keep_branch: args.keep_branch,
         keep_volumes: args.keep_volumes,
         worktrees: site.worktrees_root(),
-        time: jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ").to_string(),
+        time: now(),
     }
+}
+
+/// The time as the trash has it.
+pub(super) fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ").to_string()
 }
 
 async fn print_plans(world: &Real<'_>, tasks: &[TaskName], removal: &Removal, context: &Context) -> Result<()> {
@@ -99,8 +104,8 @@ async fn print_plans(world: &Real<'_>, tasks: &[TaskName], removal: &Removal, co
     context.dry_run(&plans)
 }
 
-/// Removes one, and proves it.
-async fn remove(world: &Real<'_>, task: &TaskName, removal: &Removal, context: &Context) -> Result<Value> {
+/// Removes one, and proves it: also what `merge` ends with.
+pub(super) async fn remove(world: &Real<'_>, task: &TaskName, removal: &Removal, context: &Context) -> Result<Value> {
     let identity = world.site.identity(task)?;
     let lock = context.hold(world.site, world.engine, &identity, "rm").await?;
     let result = removal::remove(world, &identity, removal, &context.events, &context.stop).await;

@@ -11,6 +11,7 @@
 //!   bringing it back; `lock`: one of these at a time; `keep`: the user's lock of a worktree
 //! - `branch`: default branch, base, look-ups; `provenance`: the branches that we made; `fetch`: the remote's default branch
 //! - `landing`: whether a branch's work has arrived on the default one, told by what its commits change (`patch`)
+//! - `merge`: a branch into another
 //! - `exclude`: `info/exclude`; `version`: whether the git program is new enough
 //! - `store`: references and commits, by either of the two ways; `program`: the only place that starts git
 
@@ -28,6 +29,7 @@ mod keep;
 mod landing;
 mod lock;
 mod loose;
+mod merge;
 mod modules;
 mod objection;
 mod patch;
@@ -50,6 +52,7 @@ pub use discover::Repo;
 pub use fetch::Fetched;
 pub use ignored::Spared;
 pub use landing::{Landed, Landing};
+pub use merge::{Merge, MergeStyle, Merged};
 pub use objection::{Listing, Objection};
 pub use program::{CHILD_MARK, LOCAL_VARIABLES};
 pub use provenance::{BranchDeletion, Made};

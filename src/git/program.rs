@@ -36,15 +36,9 @@ pub const LOCAL_VARIABLES: [&str; 17] = [
     "GIT_QUARANTINE_PATH",
 ];
 
-/// Settings of every child. Hooks and a file system monitor are programs that the repository's configuration names, and
-/// run only with consent; a monitor or a background `gc` would outlive the child besides, and hold its pipes open.
-const SETTINGS: [&str; 5] = [
-    "core.hooksPath=/dev/null",
-    "core.fsmonitor=false",
-    "gc.auto=0",
-    "maintenance.auto=false",
-    "submodule.recurse=false",
-];
+/// Settings of every child. A file system monitor is a program that the repository's configuration names, and runs only
+/// with consent, as hooks do; it or a background `gc` would outlive the child besides, and hold its pipes open.
+const SETTINGS: [&str; 4] = ["core.fsmonitor=false", "gc.auto=0", "maintenance.auto=false", "submodule.recurse=false"];
 
 /// Variables of every child: messages in the language that we read, and nobody asked for a password.
 const VARIABLES: [(&str, &str); 5] = [
@@ -78,6 +72,12 @@ pub(super) struct Output {
 impl Program {
     /// Git in the repository that is found from a directory upwards.
     pub(super) fn within(dir: &Path) -> Program {
+        let program = Program::with_hooks(dir);
+        program.args(["-c", "core.hooksPath=/dev/null"])
+    }
+
+    /// The same with the hooks that the user has configured, for what the user could have typed.
+    pub(super) fn with_hooks(dir: &Path) -> Program {
         let mut command = Command::new("git");
         command.current_dir(dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         for name in LOCAL_VARIABLES {

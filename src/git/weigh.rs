@@ -138,12 +138,16 @@ impl Repo {
     }
 }
 
+/// Which operation has not been finished.
+pub(super) fn under_way(admin_dir: &Path) -> Option<&'static str> {
+    UNDER_WAY.iter().find(|(file, _)| admin_dir.join(file).exists()).map(|(_, operation)| *operation)
+}
+
 /// What would go with the directory.
 async fn losses(worktree: &Worktree, spared: &Spared) -> Result<Vec<Objection>> {
     let mut objections = Vec::new();
     objections.extend(worktree.locked_by_user().map(|reason| Objection::Locked { reason: reason.to_owned() }));
-    let under_way = UNDER_WAY.iter().find(|(file, _)| worktree.admin_dir.join(file).exists());
-    objections.extend(under_way.map(|(_, operation)| Objection::UnderWay { operation }));
+    objections.extend(under_way(&worktree.admin_dir).map(|operation| Objection::UnderWay { operation }));
     match worktree.presence {
         Presence::Here if !worktree.is_linked() => objections.push(Objection::Unlinked),
         Presence::Here => {
@@ -244,7 +248,7 @@ async fn find(worktree: &Path, spared: &Spared, index: Option<&Path>) -> Result<
 }
 
 /// What `git status` says, with options that win over settings that would hide some.
-async fn status(worktree: &Path, index: Option<&Path>) -> Result<(Vec<String>, Vec<String>)> {
+pub(super) async fn status(worktree: &Path, index: Option<&Path>) -> Result<(Vec<String>, Vec<String>)> {
     let status =
         ["status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=normal", "--ignore-submodules=none"];
     let mut git = Program::within(worktree).args(status).env("GIT_OPTIONAL_LOCKS", "0");

@@ -28,6 +28,7 @@ fn the_help_names_every_command_and_every_exit_code() {
       start        Start what was stopped
       down         Remove containers and network, keep worktree and claims
       rm           Remove sandboxes whole; refuses to lose work
+      merge        Merge a task's branch, then remove the sandbox
       undo         Bring back what `rm` took
       lock         Keep a sandbox from being removed
       unlock       Let a sandbox be removed again
@@ -72,9 +73,10 @@ fn the_help_names_every_command_and_every_exit_code() {
       4 settings or Compose file   14 ports, subnets
       5 repository, no base        15 another process is at work
       6 git failed or too old      16 a file could not be read or written
-      7 no such sandbox           126 `exec`: not executable
-      8 would lose work           127 `exec`: no such command
-      9 protected, or not ours    130 interrupted
+      7 no such sandbox            17 conflicts to be resolved first
+      8 would lose work           126 `exec`: not executable
+      9 protected, or not ours    127 `exec`: no such command
+                                  130 interrupted
     `exec` passes the command's own exit code through.
     ");
 }

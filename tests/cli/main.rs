@@ -20,6 +20,7 @@ mod logs;
 mod losses;
 mod ls;
 mod man;
+mod merge;
 mod removal;
 mod settings;
 mod shell;

@@ -43,7 +43,7 @@ fn work_that_would_be_lost_is_listed_and_everything_stays() {
       because: 1 modified file: README
                1 untracked file: notes
                1 commit on no other branch and no remote: [COMMIT] write feature
-      hint: commit, and push or merge, what is worth keeping in [DESK]/src/blog-wt/fix; then `sandbox rm fix` again
+      hint: commit what is worth keeping in [DESK]/src/blog-wt/fix, then `sandbox merge fix`
       hint: `sandbox rm --force fix` moves it into the trash; `sandbox undo fix` brings it back
     ");
     let before = Footprint::of(&desk);
