@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    completions, config, doctor, down, env, exec, images, lock, logs, ls, man, merge, rm, shell, show, start, stop,
+    completions, config, doctor, down, env, exec, gc, images, lock, logs, ls, man, merge, rm, shell, show, start, stop,
     undo, up,
 };
 use crate::report::Mode;
@@ -77,6 +77,8 @@ pub enum Command {
     Merge(merge::Args),
     /// Bring back what `rm` took
     Undo(undo::Args),
+    /// Remove what is merged, expired or orphaned
+    Gc(gc::Args),
     /// Keep a sandbox from being removed
     Lock(lock::Args),
     /// Let a sandbox be removed again

@@ -26,6 +26,7 @@
 //! | templates and recipes inside the binary | [`catalog`]; building them [`images`] |
 //! | settings, and the environment they come from | [`settings`] |
 //! | the sandbox's own variables | [`env`](mod@env) |
+//! | what is done with, and may go | [`gc`] |
 //! | asking servers whether they are ready | [`probe`] |
 //! | small files, whole or not at all | [`files`] |
 //! | a repository and everything around it | [`site`] |
@@ -45,6 +46,7 @@ pub mod env;
 pub mod error;
 pub mod event;
 pub mod files;
+pub mod gc;
 pub mod git;
 pub mod hex;
 pub mod images;

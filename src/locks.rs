@@ -49,6 +49,13 @@ impl Lock {
         self.was_abandoned
     }
 
+    /// Frees the lock as it was found: for whoever only looked.
+    pub fn put_back(self) {
+        if !self.was_abandoned {
+            self.release();
+        }
+    }
+
     /// Frees the lock, and says that nothing is left under way.
     pub fn release(self) {
         // At worst the next holder looks twice.

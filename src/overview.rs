@@ -91,6 +91,8 @@ pub struct View {
     pub subnet: Option<String>,
     /// When it was made.
     pub created: Option<String>,
+    /// When it may be collected.
+    pub expires: Option<String>,
     /// Why it must not be removed, where the user locked it.
     pub locked: Option<String>,
     /// How many services it has, whether or not there are containers of them.
@@ -183,6 +185,7 @@ fn of_sandbox(sandbox: &Sandbox, containers: &[&Container], engine_answers: bool
         ports: claim.ports.clone(),
         subnet: Some(claim.subnet.to_string()),
         created: Some(created.clone()),
+        expires: sandbox.record.expires.clone(),
         locked: sandbox.worktree.locked_by_user().map(str::to_owned),
         services_wanted: images.len(),
         services: services(containers),
@@ -202,6 +205,7 @@ fn orphan(task: &str, containers: &[&Container]) -> View {
         app_url: None,
         subnet: None,
         created: label(labels::CREATED),
+        expires: None,
         locked: None,
         services_wanted: containers.len(),
         services: services(containers),

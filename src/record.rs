@@ -51,6 +51,9 @@ pub struct Record {
     pub stage: Stage,
     /// When it was made: RFC 3339, UTC.
     pub created: String,
+    /// When it may be collected: RFC 3339, UTC; none when never. Changes without anything being made anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
     /// Its own password, for Postgres and Redis alike: letters and digits.
     pub password: String,
     /// Whether the application is Rails, which decides the form of `DATABASE_URL`.
@@ -65,11 +68,11 @@ pub struct Record {
 
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Record { claim, stage, created, rails, dependencies, images, .. } = self;
+        let Record { claim, stage, created, expires, rails, dependencies, images, .. } = self;
         let mut text = f.debug_struct("Record");
-        text.field("claim", claim).field("stage", stage).field("created", created).field("rails", rails);
+        text.field("claim", claim).field("stage", stage).field("created", created).field("expires", expires);
         // Without the password.
-        text.field("dependencies", dependencies).field("images", images).finish_non_exhaustive()
+        text.field("rails", rails).field("dependencies", dependencies).field("images", images).finish_non_exhaustive()
     }
 }
 
@@ -87,6 +90,7 @@ impl Record {
             claim,
             stage: Stage::Registered,
             created,
+            expires: None,
             password,
             rails,
             env_file,

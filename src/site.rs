@@ -210,13 +210,25 @@ impl Site {
         })
     }
 
+    /// Where a sandbox is locked.
+    #[must_use]
+    pub fn lock_path(&self, identity: &Identity) -> PathBuf {
+        self.claims.locks().join(format!("{:016x}.lock", identity.spread()))
+    }
+
     /// Keeps every other command away from a sandbox; waits for one that is at work.
     pub async fn lock(&self, identity: &Identity, verb: &str, events: &Sink) -> Result<Lock> {
-        let path = self.claims.locks().join(format!("{:016x}.lock", identity.spread()));
+        let path = self.lock_path(identity);
         let purpose = format!("sandbox {verb} {}", identity.task);
         let waits = |holder: &str| events.info(format!("waiting for {holder} to finish"));
         Lock::acquire(&path, &purpose, PATIENCE, waits).await
     }
+}
+
+/// What tells a file system from others, after a reboot too; none where a path is not there.
+#[must_use]
+pub fn file_system(path: &Path) -> Option<String> {
+    rustix::fs::statvfs(path).ok().map(|it| format!("{:x}", it.f_fsid))
 }
 
 fn is_from_elsewhere(record: &Record, here: &str) -> bool {

@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod down;
 pub mod env;
 pub mod exec;
+pub mod gc;
 pub mod images;
 pub mod lock;
 pub mod logs;
@@ -124,6 +125,7 @@ pub async fn run(command: Command, context: &Context) -> Result<u8> {
         Command::Down(args) => down::run(&args, context).await.map(|()| 0),
         Command::Rm(args) => rm::run(&args, context).await.map(|()| 0),
         Command::Merge(args) => merge::run(args, context).await.map(|()| 0),
+        Command::Gc(args) => gc::run(&args, context).await.map(|()| 0),
         Command::Undo(args) => undo::run(&args, context).await.map(|()| 0),
         Command::Lock(args) => lock::run(&args, context).await.map(|()| 0),
         Command::Unlock(args) => lock::run_unlock(&args, context).await.map(|()| 0),

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::git::BranchSource;
 use crate::plan::{Desired, reconcile};
 use crate::report;
-use crate::resolve::{self, Ask, COMPOSE_FILE};
+use crate::resolve::{self, Ask, COMPOSE_FILE, Expiry};
 use crate::site::Site;
 use crate::task::Identity;
 use crate::world::Real;
@@ -27,16 +27,39 @@ pub struct Args {
     /// Move to other ports, also when the sandbox has its own already
     #[arg(long)]
     renumber: bool,
+    /// From when on `sandbox gc` may remove it: 45m, 8h, 3d, 2w from now, or `never`; again: changes it
+    #[arg(long, value_name = "TIME", value_parser = expiry)]
+    ttl: Option<Expiry>,
     /// Print what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+/// `3d` from now, or `never`.
+fn expiry(text: &str) -> Result<Expiry, String> {
+    if text == "never" {
+        return Ok(Expiry::Never);
+    }
+    let wrong = || "a number and one of m, h, d, w, as in 8h, or `never`".to_owned();
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        'w' => 604_800,
+        _ => return Err(wrong()),
+    };
+    let count: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    let from_now = jiff::SignedDuration::from_secs(i64::from(count) * seconds);
+    let moment = jiff::Timestamp::now().checked_add(from_now).map_err(|_| "too far in the future".to_owned())?;
+    Ok(Expiry::At(moment.strftime("%FT%TZ").to_string()))
 }
 
 /// Runs the verb.
 pub async fn run(args: Args, context: &Context) -> Result<()> {
     let named = task_name(args.task.as_deref())?;
     let site = context.site()?;
-    let ask = Ask { task: site.task(named.as_ref())?, from: args.from, renumber: args.renumber };
+    let ask = Ask { task: site.task(named.as_ref())?, from: args.from, renumber: args.renumber, expiry: args.ttl };
     let engine = context.engine().await?;
     if args.dry_run {
         return plan(&site, &engine, &ask, context).await;

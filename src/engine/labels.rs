@@ -24,6 +24,8 @@ pub const CONFIG_HASH: &str = "sandbox.config-hash";
 pub const MACHINE: &str = "sandbox.machine";
 /// The numeric user id of who made it.
 pub const UID: &str = "sandbox.uid";
+/// The file system that the worktree's directory is on, as [`crate::site::file_system`] names it.
+pub const FILE_SYSTEM: &str = "sandbox.file-system";
 /// The key of a snapshot. A volume with this label carries no task and no Compose project.
 pub const SNAPSHOT: &str = "sandbox.snapshot";
 /// The content hash of the recipe that an image was built from.

@@ -58,6 +58,13 @@ impl Worktree {
         target.is_some_and(|target| resolved(&self.path.join(path(target))) == resolved(&self.admin_dir))
     }
 
+    /// The commit that was checked out first, as its log has it; none where no log is kept.
+    #[must_use]
+    pub fn first_head(&self) -> Option<CommitId> {
+        let log = fs::read_to_string(self.admin_dir.join("logs/HEAD")).ok()?;
+        log.lines().next()?.split(' ').nth(1).and_then(CommitId::parse)
+    }
+
     /// Whether its directory is gone.
     #[must_use]
     pub fn is_gone(&self) -> bool {

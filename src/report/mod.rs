@@ -8,7 +8,7 @@ mod lines;
 mod progress;
 mod tables;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
@@ -50,6 +50,18 @@ pub fn document(name: &str, value: &impl Serialize) -> Result<()> {
         .map_err(|cause| Error::new(Kind::Unexpected, "cannot put the answer into JSON").because(cause))?;
     let document = json!({ "schema_version": SCHEMA_VERSION, name: value });
     data(&format!("{document:#}\n"))
+}
+
+/// Asks a question that is answered with yes or no. Without a terminal nobody is asked, and the answer is none.
+#[must_use]
+pub fn confirmed(question: &str) -> Option<bool> {
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return None;
+    }
+    let mut answer = String::new();
+    // Whoever closed stderr does not want to be asked.
+    let asked = write!(io::stderr().lock(), "{question} [y/N] ").and_then(|()| io::stdin().read_line(&mut answer));
+    Some(asked.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Writes a line to stderr.

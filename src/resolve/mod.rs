@@ -25,7 +25,7 @@ use crate::plan::action::Secret;
 use crate::plan::desired::{Desired, FileWanted};
 use crate::record::{Record, Stage};
 use crate::settings::Dependencies;
-use crate::site::{Sandbox, Site};
+use crate::site::{Sandbox, Site, file_system};
 use crate::task::TaskName;
 
 pub use branch::{ask_git, refuse_protected};
@@ -45,6 +45,17 @@ pub struct Ask {
     pub from: Option<String>,
     /// Whether the sandbox may move to other ports although it is established.
     pub renumber: bool,
+    /// From when on it may be collected; as before where nothing is said.
+    pub expiry: Option<Expiry>,
+}
+
+/// From when on a sandbox may be collected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// It does not expire.
+    Never,
+    /// From this moment: RFC 3339, UTC.
+    At(String),
 }
 
 /// What does not change between rounds: where a new branch begins, and what a new sandbox is given.
@@ -77,6 +88,11 @@ pub async fn resolve(
     let known = sandbox.as_ref().map(|sandbox| &sandbox.record);
     let claim = numbers::claim(site, engine, &identity, template, ask, known, learnt, events).await?;
     let mut record = record(site, claim, ground, known);
+    match &ask.expiry {
+        Some(Expiry::Never) => record.expires = None,
+        Some(Expiry::At(moment)) => record.expires = Some(moment.clone()),
+        None => {}
+    }
     let path = match &sandbox {
         Some(sandbox) if sandbox.worktree.presence == Presence::Unknown => return Err(out_of_sight(sandbox)),
         Some(sandbox) => sandbox.worktree.path.clone(),
@@ -221,6 +237,7 @@ fn own_labels(record: &Record, worktree: &Path) -> BTreeMap<String, String> {
         (labels::CREATED, record.created.clone()),
         (labels::MACHINE, machine_id()),
         (labels::UID, rustix::process::getuid().as_raw().to_string()),
+        (labels::FILE_SYSTEM, worktree.ancestors().find_map(file_system).unwrap_or_default()),
     ]
     .map(|(label, value)| (label.to_owned(), value));
     labels::owned_by(&record.claim.identity).into_iter().chain(more).collect()

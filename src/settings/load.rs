@@ -33,6 +33,7 @@ struct File {
     dependencies: Option<Dependencies>,
     #[serde(default)]
     regenerable: Vec<String>,
+    trash_days: Option<u32>,
     fetch_timeout_s: Option<u64>,
     ready_timeout_s: Option<u64>,
 }
@@ -118,6 +119,8 @@ fn apply(settings: &mut Settings, file: File, path: &Path) -> Result<()> {
         Error::new(Kind::Config, format!("{}: cannot obey the setting `regenerable`", path.display())).because(error)
     })?;
     settings.regenerable = settings.regenerable.and(file.regenerable);
+    settings.trash_kept =
+        file.trash_days.map_or(settings.trash_kept, |days| Duration::from_hours(u64::from(days) * 24));
     settings.fetch_timeout = file.fetch_timeout_s.map_or(settings.fetch_timeout, Duration::from_secs);
     settings.ready_timeout = file.ready_timeout_s.map_or(settings.ready_timeout, Duration::from_secs);
     settings.port_bases.extend(file.port_bases);

@@ -88,6 +88,8 @@ pub struct Settings {
     pub dependencies: Dependencies,
     /// The places in a worktree whose content is made again by itself, which removal may take.
     pub regenerable: Spared,
+    /// How long what was removed is kept in the trash.
+    pub trash_kept: Duration,
     /// How long a fetch of the default branch may take before `up` goes on without it.
     pub fetch_timeout: Duration,
     /// How long a service may take to become ready.
@@ -118,6 +120,7 @@ impl Settings {
             variables: BTreeMap::new(),
             dependencies: Dependencies::Share,
             regenerable: Spared::default().and(REGENERABLE.map(str::to_owned)),
+            trash_kept: Duration::from_hours(30 * 24),
             fetch_timeout: Duration::from_secs(5),
             ready_timeout: Duration::from_mins(1),
         }

@@ -25,6 +25,12 @@ impl Surroundings {
         Ok(Surroundings { variables, directory })
     }
 
+    /// The same, standing elsewhere.
+    #[must_use]
+    pub fn at(&self, directory: &Path) -> Surroundings {
+        Surroundings { directory: directory.to_owned(), ..self.clone() }
+    }
+
     /// Where we stand.
     #[must_use]
     pub fn directory(&self) -> &Path {

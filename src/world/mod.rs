@@ -14,6 +14,7 @@ use crate::event::Ticker;
 use crate::plan::observed::Scope;
 use crate::plan::{Action, Observed};
 use crate::site::Site;
+use crate::task::Identity;
 
 /// What is outside, through its doors.
 #[derive(Clone, Debug)]
@@ -25,6 +26,11 @@ pub struct Real<'a> {
 }
 
 impl Real<'_> {
+    /// What the engine and the claims have of a sandbox whose repository is not there to be asked.
+    pub async fn remains(&self, identity: &Identity) -> Result<Observed> {
+        observe::remains(self, identity).await
+    }
+
     fn ready_timeout(&self) -> Duration {
         self.site.settings.ready_timeout
     }

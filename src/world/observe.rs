@@ -52,6 +52,20 @@ pub(super) async fn observe(world: &Real<'_>, scope: &Scope) -> Result<Observed>
     })
 }
 
+/// What the engine and the claims have of a sandbox whose repository is not there to be asked.
+pub(super) async fn remains(world: &Real<'_>, identity: &Identity) -> Result<Observed> {
+    let ours = labels::of(identity);
+    let (containers, networks, volumes) =
+        tokio::try_join!(world.engine.containers(&ours), world.engine.networks(), world.engine.volumes(&ours))?;
+    Ok(Observed {
+        claim: world.site.claims.read()?.of(identity).cloned(),
+        containers: containers.iter().map(|container| seen(container, &networks)).collect(),
+        networks: networks.iter().filter(|network| is_ours(network, identity)).map(network_seen).collect(),
+        volumes: volumes.into_iter().map(|volume| volume.name).collect(),
+        ..Observed::default()
+    })
+}
+
 /// The worktree with our record, or what a run of ours was ended in the middle of making or removing.
 fn worktree(world: &Real, scope: &Scope) -> Result<Option<WorktreeSeen>> {
     let site = world.site;

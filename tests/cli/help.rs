@@ -30,6 +30,7 @@ fn the_help_names_every_command_and_every_exit_code() {
       rm           Remove sandboxes whole; refuses to lose work
       merge        Merge a task's branch, then remove the sandbox
       undo         Bring back what `rm` took
+      gc           Remove what is merged, expired or orphaned
       lock         Keep a sandbox from being removed
       unlock       Let a sandbox be removed again
       config       Print the resolved Compose file

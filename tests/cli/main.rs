@@ -12,6 +12,7 @@ mod engine;
 mod env;
 mod exec;
 mod exit_codes;
+mod gc;
 mod help;
 mod images;
 mod interrupt;

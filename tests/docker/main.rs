@@ -11,6 +11,7 @@ mod compose_client;
 mod convergence;
 mod crowd;
 mod env_file;
+mod gc;
 mod interruption;
 mod looking_in;
 mod rails;

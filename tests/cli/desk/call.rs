@@ -110,9 +110,14 @@ impl Ran {
 
     /// Insists on one error, of this kind, on stderr alone.
     pub(crate) fn fails(self, kind: Kind) -> Ran {
+        assert_eq!(self.stdout, "", "{} put something on stdout beside its error", self.shown);
+        self.fails_after_data(kind)
+    }
+
+    /// The same where something had been said before it failed.
+    pub(crate) fn fails_after_data(self, kind: Kind) -> Ran {
         let Ran { code, stdout, stderr, shown } = &self;
         assert_eq!(*code, i32::from(kind.exit_code()), "{shown} ended with another code; it said: {stderr}{stdout}");
-        assert_eq!(stdout, "", "{shown} put something on stdout beside its error");
         let errors = stderr.lines().filter(|line| line.starts_with("error:") || line.starts_with("{\"")).count();
         assert_eq!(errors, 1, "{shown} did not say one error: {stderr}");
         assert!(!stderr.contains("panicked"), "{shown}: {stderr}");
