@@ -25,6 +25,8 @@ pub enum Condition {
     Down,
     /// Its worktree's directory is gone.
     MissingWorktree,
+    /// Its worktree was moved, and git does not know where to.
+    Moved,
     /// Containers of a sandbox that git knows nothing of.
     Orphan,
     /// The engine does not answer.
@@ -41,8 +43,24 @@ impl Condition {
             Condition::Stopped => "stopped",
             Condition::Down => "down",
             Condition::MissingWorktree => "missing-worktree",
+            Condition::Moved => "moved",
             Condition::Orphan => "orphan",
             Condition::Unknown => "unknown",
+        }
+    }
+}
+
+impl Condition {
+    /// The one command that makes a sandbox of this condition whole, or takes away what is left of it.
+    #[must_use]
+    pub fn mend(self, task: &str) -> Option<String> {
+        match self {
+            Condition::Running | Condition::Unknown => None,
+            Condition::Stopped => Some(format!("sandbox start {task}")),
+            Condition::Orphan => Some(format!("sandbox rm {task}")),
+            Condition::Partial | Condition::Down | Condition::MissingWorktree | Condition::Moved => {
+                Some(format!("sandbox up {task}"))
+            }
         }
     }
 }
@@ -75,6 +93,8 @@ pub struct View {
     pub task: String,
     /// How it is.
     pub state: Condition,
+    /// The one command that makes it whole, where it is not.
+    pub mend: Option<String>,
     /// The branch checked out in its worktree.
     pub branch: Option<String>,
     /// Its worktree.
@@ -112,12 +132,12 @@ pub async fn all(site: &Site, engine: Option<&Engine>) -> Result<Vec<View>> {
     let registry = site.claims.read()?;
     let claimed = registry.claims.into_iter().filter(|claim| repos.contains(&claim.identity.repo));
     let claimed: BTreeSet<String> = claimed.map(|claim| claim.identity.task.to_string()).collect();
-    let mut views = join(&site.sandboxes()?, containers.as_deref());
+    let mut views = join(site, &site.sandboxes()?, containers.as_deref());
     let known: BTreeSet<String> = views.iter().map(|view| view.task.clone()).collect();
     for task in left.union(&claimed).filter(|task| !known.contains(*task)) {
         // With nothing but a claim it has hardly begun.
         let state = if left.contains(task) { Condition::Orphan } else { Condition::Partial };
-        views.push(View { state, ..orphan(task, &[]) });
+        views.push(View { state, mend: state.mend(task), ..orphan(task, &[]) });
     }
     views.sort_by(|a, b| a.task.cmp(&b.task));
     Ok(views)
@@ -141,7 +161,7 @@ async fn in_engine(engine: &Engine, repos: &BTreeSet<String>) -> Result<(Vec<Con
     Ok((containers, left.into_iter().filter_map(|mut its| its.remove(labels::TASK)).collect()))
 }
 
-fn join(sandboxes: &[Sandbox], containers: Option<&[Container]>) -> Vec<View> {
+fn join(site: &Site, sandboxes: &[Sandbox], containers: Option<&[Container]>) -> Vec<View> {
     let mut by_task: BTreeMap<&str, Vec<&Container>> = BTreeMap::new();
     for container in containers.unwrap_or_default() {
         by_task.entry(container.labels.get(labels::TASK).map_or("", String::as_str)).or_default().push(container);
@@ -150,7 +170,12 @@ fn join(sandboxes: &[Sandbox], containers: Option<&[Container]>) -> Vec<View> {
     let mut views: Vec<View> = sandboxes
         .iter()
         .map(|sandbox| {
-            of_sandbox(sandbox, by_task.get(sandbox.task().as_str()).map_or(&[], Vec::as_slice), containers.is_some())
+            of_sandbox(
+                site,
+                sandbox,
+                by_task.get(sandbox.task().as_str()).map_or(&[], Vec::as_slice),
+                containers.is_some(),
+            )
         })
         .collect();
     let orphans = by_task.iter().filter(|(task, _)| !known.contains(*task));
@@ -158,7 +183,7 @@ fn join(sandboxes: &[Sandbox], containers: Option<&[Container]>) -> Vec<View> {
     views
 }
 
-fn of_sandbox(sandbox: &Sandbox, containers: &[&Container], engine_answers: bool) -> View {
+fn of_sandbox(site: &Site, sandbox: &Sandbox, containers: &[&Container], engine_answers: bool) -> View {
     let Record { claim, created, stage, images, .. } = &sandbox.record;
     let is_of = |container: &&Container, service: &str| {
         container.labels.get(labels::SERVICE).map(String::as_str) == Some(service) && !container.is_one_off()
@@ -166,6 +191,7 @@ fn of_sandbox(sandbox: &Sandbox, containers: &[&Container], engine_answers: bool
     let runs = |service: &String| containers.iter().any(|it| is_of(it, service) && it.state == State::Running);
     let running = images.keys().filter(|service| runs(service)).count();
     let state = match () {
+        () if site.repo.moved_to(&sandbox.worktree).is_some() => Condition::Moved,
         () if sandbox.worktree.is_gone() => Condition::MissingWorktree,
         () if !engine_answers || sandbox.worktree.presence == Presence::Unknown => Condition::Unknown,
         () if *stage < Stage::Established => Condition::Partial,
@@ -177,6 +203,7 @@ fn of_sandbox(sandbox: &Sandbox, containers: &[&Container], engine_answers: bool
     View {
         task: claim.identity.task.to_string(),
         state,
+        mend: state.mend(claim.identity.task.as_str()),
         branch: sandbox.worktree.branch.clone(),
         worktree: sandbox.worktree.path.display().to_string(),
         project: Some(claim.names.project.clone()),
@@ -197,6 +224,7 @@ fn orphan(task: &str, containers: &[&Container]) -> View {
     View {
         task: task.to_owned(),
         state: Condition::Orphan,
+        mend: Condition::Orphan.mend(task),
         branch: None,
         worktree: label(labels::WORKTREE).unwrap_or_default(),
         project: label(labels::compose::PROJECT),

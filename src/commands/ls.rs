@@ -35,20 +35,25 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
 }
 
 fn table(views: &[View]) -> String {
-    let mut table = Table::new(&["TASK", "STATE", "SERVICES", "APP", "AGE", "WORKTREE"]);
+    // Where all is well nobody need be told what to do.
+    let mends = views.iter().any(|view| view.mend.is_some());
+    let head = ["TASK", "STATE", "SERVICES", "APP", "AGE", "WORKTREE", "MENDED BY"];
+    let mut table = Table::new(if mends { &head } else { &head[..6] });
     for view in views {
         let running = match view.state {
             Condition::Unknown => "?".to_owned(),
             _ => view.services.iter().filter(|service| service.running).count().to_string(),
         };
-        table.row(&[
+        let mut cells = vec![
             view.task.clone(),
             format!("{}{}", view.state.as_str(), if view.locked.is_some() { ", locked" } else { "" }),
             format!("{running}/{}", view.services_wanted),
             view.app_url.clone().unwrap_or_default(),
             view.created.as_deref().map(report::age).unwrap_or_default(),
             view.worktree.clone(),
-        ]);
+        ];
+        cells.extend(view.mend.clone().or_else(|| mends.then(String::new)));
+        table.row(&cells);
     }
     table.text()
 }

@@ -78,6 +78,16 @@ impl Context {
         if lock.was_abandoned() {
             Real { engine, site }.settle(identity).await?;
         }
+        if let Some(sandbox) = site.find(&identity.task)?
+            && let Some(place) = site.repo.moved_to(&sandbox.worktree)
+        {
+            site.repo.repair_worktree(&place).await?;
+            self.events.info(format!(
+                "the worktree of {} was moved: git knows it at {}",
+                identity.task,
+                place.display()
+            ));
+        }
         // A removal into the trash that was cut short has not happened: the worktree is there to be gone on with.
         for entry in site.trash()?.iter().filter(|entry| entry.key.name == identity.task.as_str()) {
             if entry.is_cut_short() {

@@ -2,7 +2,7 @@
 
 use super::{Context, completions, task_name};
 use crate::error::Result;
-use crate::overview::{self, Condition, View};
+use crate::overview::{self, View};
 use crate::report::{self, Table};
 use crate::site::no_such;
 
@@ -53,13 +53,6 @@ fn text(view: &View) -> String {
 
 /// The state, and the one command that mends it.
 fn mended(view: &View) -> String {
-    let task = &view.task;
-    match view.state {
-        Condition::Running | Condition::Unknown => view.state.as_str().to_owned(),
-        Condition::Stopped => format!("stopped (`sandbox start {task}`)"),
-        Condition::Orphan => {
-            format!("orphan: git knows no worktree of it (`sandbox rm {task}`, or `sandbox up {task}`)")
-        }
-        state => format!("{} (`sandbox up {task}`)", state.as_str()),
-    }
+    let state = view.state.as_str();
+    view.mend.as_ref().map_or_else(|| state.to_owned(), |command| format!("{state} (`{command}`)"))
 }

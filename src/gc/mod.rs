@@ -52,7 +52,10 @@ async fn of_sandbox(site: &Site, sandbox: &Sandbox) -> Result<Facts> {
         if worktree.presence == Presence::Here { processes::working_in(&resolved(&worktree.path)) } else { Vec::new() };
     Ok(Facts {
         reasons: reasons(site, sandbox).await?,
-        unknown: (worktree.presence == Presence::Unknown).then_some(OUT_OF_SIGHT),
+        unknown: match worktree.presence {
+            Presence::Unknown => Some(OUT_OF_SIGHT),
+            _ => site.repo.moved_to(worktree).map(|_| "its worktree was moved; `sandbox up` tells git where to"),
+        },
         losses: objections.iter().map(ToString::to_string).collect(),
         at_work: at_work.iter().map(ToString::to_string).collect(),
         held_by: held_by(site, &record.claim.identity).await,

@@ -8,7 +8,7 @@
 //! - `discover`: from a directory to a [`Repo`]
 //! - `worktree`: what worktrees there are; `add`, `checkout`, `submodule`: making one; `restore`: making one again;
 //!   `weigh`, `ignored`, `modules`, `objection`, `removal`: taking one away; `trash`, `loose`: keeping what was taken, `undo`:
-//!   bringing it back; `lock`: one of these at a time; `keep`: the user's lock of a worktree
+//!   bringing it back; `lock`: one of these at a time; `keep`: the user's lock of a worktree; `repair`: one that was moved
 //! - `branch`: default branch, base, look-ups; `provenance`: the branches that we made; `fetch`: the remote's default branch
 //! - `landing`: whether a branch's work has arrived on the default one, told by what its commits change (`patch`)
 //! - `merge`: a branch into another
@@ -36,6 +36,7 @@ mod patch;
 mod program;
 mod provenance;
 mod removal;
+mod repair;
 mod restore;
 mod store;
 mod submodule;

@@ -53,9 +53,7 @@ impl Worktree {
     /// Whether git, asked in the directory, answers about this worktree: not when the `.git` there is gone, and git would
     /// look further up, nor when it belongs to something else by now.
     pub(super) fn is_linked(&self) -> bool {
-        let Ok(link) = fs::read(self.path.join(".git")) else { return false };
-        let target = link.trim_ascii_end().strip_prefix(b"gitdir: ");
-        target.is_some_and(|target| resolved(&self.path.join(path(target))) == resolved(&self.admin_dir))
+        links_to(&self.path, &self.admin_dir)
     }
 
     /// The commit that was checked out first, as its log has it; none where no log is kept.
@@ -140,6 +138,13 @@ impl Repo {
             Err(e) => Err(Error::new(Kind::Repository, format!("cannot list {}", dir.display())).because(e)),
         }
     }
+}
+
+/// Whether a directory says of itself that it is the worktree of an admin directory.
+pub(super) fn links_to(directory: &Path, admin_dir: &Path) -> bool {
+    let Ok(link) = fs::read(directory.join(".git")) else { return false };
+    let target = link.trim_ascii_end().strip_prefix(b"gitdir: ");
+    target.is_some_and(|target| resolved(&directory.join(path(target))) == resolved(admin_dir))
 }
 
 /// A path to compare by: links and `..` resolved as far as the path exists.

@@ -78,6 +78,7 @@ fn the_answer_in_json_has_everything_that_is_known() {
         {
           "task": "feature/auth",
           "state": "unknown",
+          "mend": null,
           "branch": "feature/auth",
           "worktree": "[DESK]/src/blog-wt/feature-auth",
           "project": "blog_feature_auth",
@@ -91,6 +92,7 @@ fn the_answer_in_json_has_everything_that_is_known() {
           "app_url": "http://feature-auth.localhost:3101",
           "subnet": "10.231.101.80/28",
           "created": "2026-01-01T00:00:00Z",
+          "expires": null,
           "locked": null,
           "services_wanted": 2,
           "services": []
@@ -98,6 +100,28 @@ fn the_answer_in_json_has_everything_that_is_known() {
       ]
     }
     "#);
+}
+
+#[test]
+fn what_is_not_whole_is_listed_with_the_command_that_mends_it() {
+    let desk = Desk::new();
+    let _engine = desk.engine();
+    for (task, slot) in [("down", 101), ("gone", 102), ("moved", 103)] {
+        desk.made_at(task, slot);
+    }
+    std::fs::remove_dir_all(desk.worktrees().join("gone")).unwrap();
+    std::fs::rename(desk.worktrees().join("moved"), desk.worktrees().join("elsewhere")).unwrap();
+    let _age = hiding(r"\b\d+d  +", "[AGE]  ");
+    insta::assert_snapshot!(desk.run(["ls"]).succeeds(), @"
+    TASK   STATE             SERVICES  APP                          AGE   WORKTREE                           MENDED BY
+    down   down              0/2       http://down.localhost:3101   [AGE]  [DESK]/src/blog-wt/down   sandbox up down
+    gone   missing-worktree  0/2       http://gone.localhost:3102   [AGE]  [DESK]/src/blog-wt/gone   sandbox up gone
+    moved  moved             0/2       http://moved.localhost:3103  [AGE]  [DESK]/src/blog-wt/moved  sandbox up moved
+    ");
+    // Whatever works on it under its lock tells git first.
+    let ran = desk.run(["down", "moved"]);
+    assert!(ran.stderr.contains("was moved: git knows it at"), "{}", ran.stderr);
+    assert!(desk.run(["show", "moved"]).succeeds().contains("blog-wt/elsewhere"));
 }
 
 #[test]

@@ -1,0 +1,53 @@
+//! A worktree that was moved by hand: git lists it where it was, and the directory still says which one it is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::lock::run_in_turn;
+use super::worktree::links_to;
+use super::{Repo, Worktree, resolved};
+use crate::error::Result;
+
+impl Repo {
+    /// Where a worktree whose directory is gone went, if it is still near: where it was, or where worktrees are by default.
+    #[must_use]
+    pub fn moved_to(&self, worktree: &Worktree) -> Option<PathBuf> {
+        if !worktree.is_gone() {
+            return None;
+        }
+        let places = [worktree.path.parent().map(Path::to_owned), Some(resolved(&self.worktrees_root_default()))];
+        let entries = places.into_iter().flatten().filter_map(|place| fs::read_dir(place).ok()).flatten().flatten();
+        // Hidden ones are on their way to or from somewhere, and ours.
+        let shown = entries.filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
+        shown.map(|entry| entry.path()).find(|path| links_to(path, &worktree.admin_dir))
+    }
+
+    /// Tells git where a worktree is by now.
+    pub async fn repair_worktree(&self, moved: &Path) -> Result<()> {
+        let _turn = self.turn().await;
+        let repair = || self.git().args(["worktree", "repair", "--"]).arg(moved);
+        run_in_turn(repair).await?.or_error(format!("cannot tell git of the worktree at {}", moved.display())).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::fixture::{Scratch, git};
+
+    #[tokio::test]
+    async fn a_worktree_that_was_moved_is_found_and_known_again() {
+        let scratch = Scratch::with_commit("myapp");
+        let (repo, path, to) = (scratch.repo(), scratch.linked("x"), scratch.path().join("y"));
+        let there = || repo.worktrees().unwrap().into_iter().find(|it| it.branch.as_deref() == Some("x")).unwrap();
+        assert_eq!(repo.moved_to(&there()), None);
+        fs::write(path.join("notes"), "mine").unwrap();
+        fs::rename(&path, &to).unwrap();
+        assert_eq!(repo.moved_to(&there()), Some(to.clone()));
+        repo.repair_worktree(&to).await.unwrap();
+        assert_eq!((there().path.clone(), repo.moved_to(&there())), (to.clone(), None));
+        assert_eq!(git(&to, &["status", "--porcelain"]), "?? notes");
+        fs::remove_dir_all(&to).unwrap();
+        assert_eq!(repo.moved_to(&there()), None);
+    }
+}
