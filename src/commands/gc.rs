@@ -212,7 +212,7 @@ async fn collect(findings: &Findings, engine: &Engine, context: &Context) -> Res
         }
     }
     for (number, entry) in &findings.trash {
-        let dropped = findings.sites[*number].repo.drop_trash(entry).await;
+        let dropped = Real { engine, site: &findings.sites[*number] }.drop_trash(entry).await;
         failed.extend(dropped.err());
     }
     for tag in findings.images.iter().flat_map(|image| &image.tags) {

@@ -92,7 +92,14 @@ impl Repo {
     /// Whether something is left of a worktree whose removal, or restoring, was cut short. Git does not know of it.
     #[must_use]
     pub fn has_remains(&self, worktree: &Path) -> bool {
-        [remains_of(worktree), restoring(worktree)].iter().any(|left| left.symlink_metadata().is_ok())
+        !self.remains(worktree).is_empty()
+    }
+
+    /// Where that is.
+    #[must_use]
+    pub fn remains(&self, worktree: &Path) -> Vec<PathBuf> {
+        let places = [remains_of(worktree), restoring(worktree)];
+        places.into_iter().filter(|left| left.symlink_metadata().is_ok()).collect()
     }
 }
 

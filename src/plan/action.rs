@@ -122,6 +122,8 @@ pub enum Action {
     },
     /// Removes a worktree, as `git worktree remove` does, or into the trash.
     RemoveWorktree {
+        /// Whose it is.
+        of: Identity,
         /// The worktree.
         worktree: PathBuf,
         /// The name of its env file, which is no loss.

@@ -126,7 +126,8 @@ fn worktree(
     let directory = path.parent().unwrap_or(&removal.worktrees);
     let keep = (removal.forced || moved).then(|| removal.entry(task, directory));
     let env_file = record.as_ref().map(|record| record.env_file.clone());
-    plan.add(Action::RemoveWorktree { worktree: path.clone(), env_file, keep }, Cause::Requested, after)
+    let action = Action::RemoveWorktree { of: identity.clone(), worktree: path.clone(), env_file, keep };
+    plan.add(action, Cause::Requested, after)
 }
 
 fn branch(plan: &mut Plan, observed: &Observed, removal: &Removal, worktree: Option<StepId>) {

@@ -3,18 +3,20 @@
 mod observe;
 mod perform;
 mod ready;
+mod reclaim;
 mod settle;
 
 use std::time::Duration;
 
 use crate::apply::{Setback, World};
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::event::Ticker;
+use crate::git::TrashEntry;
 use crate::plan::observed::Scope;
 use crate::plan::{Action, Observed};
 use crate::site::Site;
-use crate::task::Identity;
+use crate::task::{Identity, TaskName};
 
 /// What is outside, through its doors.
 #[derive(Clone, Debug)]
@@ -29,6 +31,17 @@ impl Real<'_> {
     /// What the engine and the claims have of a sandbox whose repository is not there to be asked.
     pub async fn remains(&self, identity: &Identity) -> Result<Observed> {
         observe::remains(self, identity).await
+    }
+
+    /// Deletes an entry of the trash, with files in it that containers wrote.
+    pub async fn drop_trash(&self, entry: &TrashEntry) -> Result<()> {
+        let Err(error) = self.site.repo.drop_trash(entry).await else { return Ok(()) };
+        let Ok(task) = TaskName::parse(&entry.key.name) else { return Err(error) };
+        if error.kind() != Kind::Files || !entry.place.is_dir() {
+            return Err(error);
+        }
+        reclaim::reclaim(self, &self.site.identity(&task)?, &entry.place).await?;
+        self.site.repo.drop_trash(entry).await
     }
 
     fn ready_timeout(&self) -> Duration {

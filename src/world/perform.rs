@@ -1,6 +1,8 @@
 //! One action at a time, each made so that doing it again does no harm.
 
-use super::{Real, ready};
+use std::path::Path;
+
+use super::{Real, ready, reclaim};
 use crate::apply::Setback;
 use crate::catalog;
 use crate::claims::{Claim, holder};
@@ -10,10 +12,11 @@ use crate::engine::{
 use crate::error::{Error, Kind, Result};
 use crate::event::Ticker;
 use crate::files;
-use crate::git::{AddWorktree, BranchDeletion, CommitId};
+use crate::git::{AddWorktree, BranchDeletion, CommitId, Keep, Spared};
 use crate::images;
 use crate::plan::Action;
 use crate::record::Record;
+use crate::task::Identity;
 
 pub(super) async fn perform(world: &Real<'_>, action: &Action, ticker: &Ticker) -> Result<(), Setback> {
     let Real { engine, site } = world;
@@ -42,9 +45,9 @@ pub(super) async fn perform(world: &Real<'_>, action: &Action, ticker: &Ticker) 
         Action::RemoveContainer { id, .. } => Ok(engine.remove_container(id).await?),
         Action::RemoveNetwork { id, .. } => Ok(remove_network(world, id).await?),
         Action::RemoveVolume { name } => Ok(engine.remove_volume(name).await?),
-        Action::RemoveWorktree { worktree, env_file, keep } => {
+        Action::RemoveWorktree { of, worktree, env_file, keep } => {
             let spared = site.spared(env_file.as_deref());
-            Ok(site.repo.remove_worktree(worktree, keep.as_ref(), &spared).await?)
+            Ok(remove_worktree(world, of, worktree, keep.as_ref(), &spared).await?)
         }
         Action::TrashBranch(keep) => Ok(site.repo.trash_branch(keep).await?),
         Action::ForgetBranch { branch } => Ok(site.repo.forget_made(branch).await?),
@@ -111,6 +114,22 @@ async fn build(world: &Real<'_>, tag: &str, ticker: &Ticker) -> Result<()> {
 async fn add_worktree(world: &Real<'_>, spec: &AddWorktree, record: &Record) -> Result<()> {
     let admin_dir = world.site.repo.add_worktree(spec).await?;
     record.write(&admin_dir)
+}
+
+/// Files of another user are in the way of deleting it, not of moving it: what is left is taken over, and it goes on.
+async fn remove_worktree(
+    world: &Real<'_>,
+    of: &Identity,
+    worktree: &Path,
+    keep: Option<&Keep>,
+    spared: &Spared,
+) -> Result<()> {
+    let Err(error) = world.site.repo.remove_worktree(worktree, keep, spared).await else { return Ok(()) };
+    let Some(left) = reclaim::undeleted(world, worktree, &error) else { return Err(error) };
+    if let Err(failed) = reclaim::reclaim(world, of, &left).await {
+        return Err(error.hint(format!("{failed}")));
+    }
+    world.site.repo.remove_worktree(worktree, keep, spared).await
 }
 
 fn write_record(world: &Real<'_>, path: &std::path::Path, record: &Record) -> Result<()> {

@@ -163,6 +163,26 @@ fn an_rm_that_was_killed_while_it_deleted_files_leaves_none_to_the_next() {
     yard.assert_no_trace("a");
 }
 
+/// Intent: nobody is asked for more rights than the use of the engine.
+#[test]
+fn files_that_a_container_wrote_as_root_are_removed_without_being_root() {
+    let yard = Yard::new("root-owned");
+    let user = crate::yard::NotRoot::of(&yard);
+    user.sandbox(&["up", "a"]).ok();
+    fs::write(yard.directory.join("home/ignored"), "tmp/\n").unwrap();
+    yard.git(&["config", "core.excludesFile", yard.directory.join("home/ignored").to_str().unwrap()]);
+    let image = inspect("container", &[yard.container("a", "redis")])[0]["Image"].as_str().unwrap().to_owned();
+    let mount = format!("{}:/w", yard.worktree("a").display());
+    let write =
+        "mkdir -p /w/tmp/deep && echo x > /w/tmp/deep/file && chmod -R go-w /w/tmp && ln -s /etc/passwd /w/tmp/link";
+    crate::yard::docker(&["run", "--rm", "-u", "0", "-v", &mount, "--entrypoint", "sh", &image, "-c", write]);
+    let owner = |path: &std::path::Path| std::os::unix::fs::MetadataExt::uid(&fs::metadata(path).unwrap());
+    assert_ne!(owner(&yard.worktree("a").join("tmp/deep")), owner(&yard.worktree("a")));
+    user.sandbox(&["rm", "a"]).ok();
+    yard.assert_no_trace("a");
+    assert!(!yard.worktree("a").with_file_name(".a.removed").exists());
+}
+
 #[test]
 fn a_branch_that_the_user_made_after_deleting_ours_stays() {
     let yard = Yard::new("second-branch");

@@ -3,6 +3,7 @@
 mod compose;
 mod engine;
 mod lane;
+mod not_root;
 mod ran;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use serde_json::Value;
 pub(crate) use compose::client as compose;
 pub(crate) use engine::{KINDS, docker, inspect, labelled, sweep};
 pub(crate) use lane::Lane;
+pub(crate) use not_root::NotRoot;
 pub(crate) use ran::{LIMIT, Ran, Running, eventually, variables};
 
 /// The program, as Cargo built it.
