@@ -10,6 +10,7 @@ mod bad_input;
 mod compose_client;
 mod convergence;
 mod crowd;
+mod engine_of_its_own;
 mod env_file;
 mod gc;
 mod interruption;

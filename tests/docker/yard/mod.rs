@@ -4,6 +4,7 @@ mod compose;
 mod engine;
 mod lane;
 mod not_root;
+mod own_engine;
 mod ran;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ pub(crate) use compose::client as compose;
 pub(crate) use engine::{KINDS, docker, inspect, labelled, sweep};
 pub(crate) use lane::Lane;
 pub(crate) use not_root::NotRoot;
+pub(crate) use own_engine::OwnEngine;
 pub(crate) use ran::{LIMIT, Ran, Running, eventually, variables};
 
 /// The program, as Cargo built it.

@@ -1,0 +1,66 @@
+//! An engine that is killed in the middle, and started again. These scenarios start one, which root alone may: for anybody
+//! else `tests/tools/run-tests` leaves them out, and says so.
+
+use std::fs;
+
+use crate::yard::{OwnEngine, Yard, eventually};
+
+#[test]
+fn an_engine_that_is_gone_is_never_taken_for_a_clean_one() {
+    let yard = Yard::new("engine-gone");
+    let mut engine = OwnEngine::start(&yard);
+    engine.sandbox(&["up", "a"]).ok();
+    let before = engine.has(Some("a"));
+    assert_eq!(before.len(), 5);
+    engine.kill();
+    let refs = yard.git(&["for-each-ref"]);
+    for command in
+        [&["rm", "a"][..], &["rm", "--force", "a"], &["down", "a"], &["gc", "--yes"], &["up", "a"], &["merge", "a"]]
+    {
+        engine.sandbox(command).ends_with(10);
+    }
+    let list = engine.sandbox(&["ls"]).ok();
+    assert!(list.stdout.contains("unknown"), "{list}");
+    assert!(yard.worktree("a").join("README").exists());
+    assert_eq!((yard.git(&["for-each-ref"]), yard.claimed().len()), (refs, 1));
+    engine.again();
+    assert_eq!(engine.has(Some("a")), before);
+    engine.sandbox(&["up", "a"]).ok();
+    engine.sandbox(&["rm", "a"]).ok();
+    assert!(engine.has(None).is_empty() && yard.claimed().is_empty());
+}
+
+#[test]
+fn an_engine_that_is_killed_in_the_middle_leaves_what_the_next_command_completes() {
+    let yard = Yard::new("engine-killed");
+    let mut engine = OwnEngine::start(&yard);
+    for (task, then) in [("a", "up"), ("b", "rm")] {
+        let mut up = engine.begin(&["up", task]);
+        eventually("something is there", || (engine.has(Some(task)).len() > 2).then_some(()));
+        engine.kill();
+        assert!(!up.wait().success());
+        engine.again();
+        if then == "up" {
+            engine.sandbox(&["up", task]).ok();
+            assert_eq!(engine.has(Some(task)).len(), 5);
+            assert_eq!(engine.sandbox(&["up", "--dry-run", task]).ok().stdout, "nothing to do\n");
+        }
+        engine.sandbox(&["rm", task]).ok();
+        assert_eq!(engine.has(None), [""; 0]);
+    }
+    engine.sandbox(&["up", "c"]).ok();
+    fs::write(yard.worktree("c").join("notes"), "mine\n").unwrap();
+    let mut rm = engine.begin(&["rm", "--force", "c"]);
+    eventually("something is gone", || (engine.has(Some("c")).len() < 5).then_some(()));
+    engine.kill();
+    rm.wait();
+    engine.again();
+    let again = engine.sandbox(&["rm", "--force", "c"]);
+    assert!(matches!(again.code, Some(0 | 7)), "{again}");
+    assert_eq!(engine.has(None), [""; 0]);
+    engine.sandbox(&["undo"]).ok();
+    assert_eq!(fs::read_to_string(yard.worktree("c").join("notes")).unwrap(), "mine\n");
+    engine.sandbox(&["up", "c"]).ok();
+    engine.sandbox(&["rm", "--force", "c"]).ok();
+    assert_eq!(engine.has(None), [""; 0]);
+}

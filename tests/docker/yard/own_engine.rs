@@ -1,0 +1,170 @@
+//! A Docker Engine of a scenario's own, to be killed and started again; the machine's is never touched.
+//!
+//! In a network namespace of its own, since two daemons in one fight over `docker0`. Not by `ip netns exec`, which hides the
+//! cgroup mounts. With a containerd beside it, as a system's own has: one that the daemon starts dies with it, and the next
+//! does not answer while containers of the first still run. Root alone can have one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{PROGRAM, Ran, Running, Yard, docker, eventually, finish};
+
+/// See the module.
+pub(crate) struct OwnEngine<'a> {
+    yard: &'a Yard,
+    directory: PathBuf,
+    namespace: String,
+    containerd: Child,
+    daemon: Option<Child>,
+}
+
+impl OwnEngine<'_> {
+    /// One with the images that a sandbox runs.
+    pub(crate) fn start(yard: &Yard) -> OwnEngine<'_> {
+        let directory = yard.directory.join("engine");
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("empty.json"), "{}").unwrap();
+        let namespace = format!("sandbox-test-{}", std::process::id());
+        run(Command::new("ip").args(["netns", "add", &namespace]));
+        run(Command::new("ip").args(["-n", &namespace, "link", "set", "lo", "up"]));
+        let place = |name: &str| directory.join(name).display().to_string();
+        let mut command = inside(&namespace, "containerd");
+        command.args(["--root", &place("root"), "--state", &place("state"), "--address", &place("c.sock")]);
+        let log = fs::File::create(directory.join("containerd.log")).unwrap();
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let containerd = command.spawn().unwrap();
+        let mut engine = OwnEngine { yard, directory, namespace, containerd, daemon: None };
+        engine.again();
+        engine.load_images();
+        engine
+    }
+
+    /// Starts the daemon, and waits until it answers.
+    pub(crate) fn again(&mut self) {
+        let place = |name: &str| self.directory.join(name).display().to_string();
+        // A daemon that was killed has left it.
+        let _ = fs::remove_file(self.directory.join("pid"));
+        let mut command = self.inside("dockerd");
+        command.args(["--data-root", &place("data"), "--exec-root", &place("exec"), "--pidfile", &place("pid")]);
+        command.args([
+            "--containerd",
+            &place("c.sock"),
+            "-H",
+            &self.host(),
+            "--storage-driver",
+            "overlay2",
+            "--config-file",
+            &place("empty.json"),
+        ]);
+        let log = fs::File::options().create(true).append(true).open(self.directory.join("log")).unwrap();
+        let daemon = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        self.daemon = Some(daemon);
+        eventually("the engine answers", || self.asked(&["version"]).status.success().then_some(()));
+    }
+
+    /// Ends the daemon as a crash does: its containers run on.
+    pub(crate) fn kill(&mut self) {
+        let mut daemon = self.daemon.take().unwrap();
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    }
+
+    /// Runs the program beside it.
+    pub(crate) fn sandbox(&self, arguments: &[&str]) -> Ran {
+        finish(self.program(arguments))
+    }
+
+    /// Starts the program beside it.
+    pub(crate) fn begin(&self, arguments: &[&str]) -> Running {
+        Running(self.program(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// What it has of the yard's repository: containers, networks and volumes.
+    pub(crate) fn has(&self, task: Option<&str>) -> Vec<String> {
+        let labels = self.yard.labels(task);
+        let list = |kind: &[&str]| {
+            let mut words: Vec<String> = kind.iter().map(|&word| word.to_owned()).collect();
+            words.extend(labels.iter().map(|label| format!("--filter=label={label}")));
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let said = self.asked(&words);
+            assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+            String::from_utf8(said.stdout).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        [&["ps", "-aq"][..], &["network", "ls", "-q"], &["volume", "ls", "-q"]].into_iter().flat_map(list).collect()
+    }
+
+    fn program(&self, arguments: &[&str]) -> Command {
+        let mut command = self.inside(PROGRAM);
+        self.yard.surround(&mut command).args(arguments).current_dir(&self.yard.repo);
+        command.env("DOCKER_HOST", self.host());
+        command
+    }
+
+    /// The images go from one engine to the other.
+    fn load_images(&self) {
+        let listed = docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
+        let wanted = ["sandbox-postgres:", "sandbox-redis:", "postgres:17", "redis:8"];
+        let images: Vec<&str> = listed.lines().filter(|image| wanted.iter().any(|it| image.starts_with(it))).collect();
+        assert!(images.len() >= 2, "these scenarios need the images of a sandbox: make images");
+        let mut save = Command::new("docker").arg("save").args(images).stdout(Stdio::piped()).spawn().unwrap();
+        let mut load = Command::new("docker");
+        run(load
+            .args(["-H", &self.host(), "load", "--quiet"])
+            .stdin(save.stdout.take().unwrap())
+            .stdout(Stdio::null()));
+        assert!(save.wait().unwrap().success());
+    }
+
+    fn asked(&self, words: &[&str]) -> std::process::Output {
+        Command::new("docker").args(["-H", &self.host()]).args(words).stdin(Stdio::null()).output().unwrap()
+    }
+
+    fn host(&self) -> String {
+        format!("unix://{}/s.sock", self.directory.display())
+    }
+
+    /// A command in its network.
+    fn inside(&self, program: &str) -> Command {
+        inside(&self.namespace, program)
+    }
+}
+
+/// A command in a network namespace.
+fn inside(namespace: &str, program: &str) -> Command {
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net=/var/run/netns/{namespace}")).arg(program);
+    command
+}
+
+impl Drop for OwnEngine<'_> {
+    /// Never panics: it runs while a scenario is failing. Where it was killed last it is started once more, to end its
+    /// containers.
+    fn drop(&mut self) {
+        if self.daemon.is_none() {
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.again()));
+        }
+        let all = self.asked(&["ps", "-aq"]).stdout;
+        for container in String::from_utf8_lossy(&all).lines() {
+            self.asked(&["rm", "-f", container]);
+        }
+        // Asked, they end their own children too, and let go of their mounts.
+        for child in self.daemon.iter_mut().chain([&mut self.containerd]) {
+            let _ = kill_process(Pid::from_child(child), Signal::TERM);
+            let _ = child.wait();
+        }
+        let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+        let places = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+        for place in places.filter(|place| Path::new(place).starts_with(&self.directory)).rev() {
+            let _ = Command::new("umount").args(["--lazy", place]).status();
+        }
+        let _ = Command::new("ip").args(["netns", "del", &self.namespace]).status();
+    }
+}
+
+fn run(command: &mut Command) {
+    let status = command.status().unwrap();
+    assert!(status.success(), "{command:?} ended with {status}");
+}
