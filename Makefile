@@ -15,7 +15,7 @@ static = $(target)/$(host)/release/sandbox
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Bring a sandbox of a Rails application up, use it, remove it, prove that nothing is left
@@ -25,6 +25,13 @@ demo: ## Bring a sandbox of a Rails application up, use it, remove it, prove tha
 test: ## Run all tests; installs what they need and is missing
 	@tests/tools/prepare test
 	@tests/tools/run-tests
+
+# The third of the kill points that `test` tries is fixed; here it is all of them.
+.PHONY: test-faults
+test-faults: ## Kill sandbox at each of its requests to Docker and each of its git commands; 20 minutes
+	@tests/tools/prepare test
+	@rm -rf $(target)/tmp/kill-points
+	@KILL_POINTS=all tests/tools/run-tests --test docker faults::; code=$$?; cat $(target)/tmp/kill-points/*; exit $$code
 
 .PHONY: check
 check: ## All that CI runs: format, lints, tests

@@ -12,6 +12,7 @@ mod convergence;
 mod crowd;
 mod engine_of_its_own;
 mod env_file;
+mod faults;
 mod gc;
 mod interruption;
 mod looking_in;

@@ -27,6 +27,9 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_sandbox");
 /// The label that says whose a resource is.
 const REPO_LABEL: &str = "sandbox.repo";
 
+/// The label that says to which yard a resource belongs that the program did not make.
+const STRAY_LABEL: &str = "dt-yard";
+
 /// Where a scenario plays.
 #[derive(Debug)]
 pub(crate) struct Yard {
@@ -229,6 +232,11 @@ impl Yard {
         labels
     }
 
+    /// The label of what a scenario makes itself: it goes with the yard.
+    pub(crate) fn stray_label(&self) -> String {
+        format!("{STRAY_LABEL}={}", self.directory.display())
+    }
+
     fn common_dir(&self) -> String {
         let git = self.repo.join(".git");
         if git.is_dir() { git } else { self.repo.clone() }.display().to_string()
@@ -325,6 +333,7 @@ fn empty(directory: &Path) {
     for repository in repositories(directory, 2) {
         sweep(&format!("{REPO_LABEL}={}", repository.display()));
     }
+    sweep(&format!("{STRAY_LABEL}={}", directory.display()));
     let _ = fs::remove_dir_all(directory);
 }
 

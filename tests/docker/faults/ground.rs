@@ -1,0 +1,183 @@
+//! A yard in which one task is made, killed and removed again and again, among things that are nobody's but look like it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::proxy::Proxy;
+use super::{Door, Point, When};
+use crate::yard::{KINDS, Ran, Running, Yard, docker, source};
+
+/// The one task. Nothing is left of it between two points.
+const TASK: &str = "a";
+
+/// What the worktree of nobody is called, beside that of the task.
+const NOTES: &str = "a-notes";
+
+/// Where the points of one worker are tried.
+#[derive(Debug)]
+pub(super) struct Ground {
+    pub(super) yard: Yard,
+    /// Names of the stack's resources begin with it.
+    project: String,
+    /// What the engine has under such names, and is not the stack's.
+    look_alikes: InTheEngine,
+}
+
+/// Ids and names of containers, networks and volumes.
+type InTheEngine = [BTreeSet<String>; 3];
+
+/// How a run went that was to be killed at a point.
+pub(super) struct Cut {
+    /// At which act it was killed; none where it came to its end without reaching it.
+    pub(super) at: Option<String>,
+    pub(super) ran: Ran,
+}
+
+impl Ground {
+    pub(super) fn new(scenario: &str) -> Ground {
+        let yard = Yard::new(scenario);
+        let name = yard.repo.file_name().unwrap().to_str().unwrap();
+        let project = format!("{}_{TASK}", name.replace('-', "_"));
+        let mut ground = Ground { yard, project, look_alikes: InTheEngine::default() };
+        ground.lay_out_what_is_nobodys();
+        ground.look_alikes = ground.in_the_engine();
+        ground
+    }
+
+    fn lay_out_what_is_nobodys(&self) {
+        let kept = self.yard.git(&["commit-tree", "-p", "HEAD", "-m", "Kept on a branch alone", "HEAD^{tree}"]);
+        self.yard.git(&["branch", "a-kept", &kept]);
+        let notes = self.yard.worktree(NOTES);
+        fs::create_dir_all(&notes).unwrap();
+        fs::write(notes.join("idea"), "nobody's\n").unwrap();
+        let label = format!("--label={}", self.yard.stray_label());
+        docker(&["network", "create", &label, &format!("{}_default_2", self.project)]);
+        docker(&["volume", "create", &label, &format!("{}_redis_data_2", self.project)]);
+    }
+
+    /// A sandbox that is up, and whose work has arrived in the main checkout.
+    pub(super) fn bring_up_with_merged_work(&self) {
+        self.yard.up(TASK);
+        let (worktree, subject) = (self.yard.worktree(TASK), "Work that was merged");
+        self.yard.git_in(&worktree, &["commit", "-q", "--allow-empty", "-m", subject]);
+        self.yard.git(&["merge", "-q", "--ff-only", TASK]);
+    }
+
+    /// Runs a verb up to a point.
+    pub(super) fn run_up_to(&self, verb: &str, point: Point) -> Cut {
+        match point.door {
+            Door::Engine => self.run_up_to_request(verb, point),
+            Door::Git => self.run_up_to_command(verb, point),
+        }
+    }
+
+    fn run_up_to_request(&self, verb: &str, point: Point) -> Cut {
+        let proxy = Proxy::open(self.yard.directory.join("engine.sock"), point);
+        let mut command = self.yard.command(&[verb, TASK]);
+        command.env("DOCKER_HOST", format!("unix://{}", proxy.socket().display()));
+        let program = begin(&mut command);
+        proxy.aim_at(pidfd_open(Pid::from_child(&program.0), PidfdFlags::empty()).unwrap());
+        cut(program, || proxy.sprung_at())
+    }
+
+    fn run_up_to_command(&self, verb: &str, point: Point) -> Cut {
+        let counted = self.yard.directory.join("git-commands");
+        let _ = fs::remove_dir_all(&counted);
+        fs::create_dir(&counted).unwrap();
+        let places = std::env::var_os("PATH").unwrap();
+        let places = std::iter::once(source("tests/docker/faults/bin")).chain(std::env::split_paths(&places));
+        let mut command = self.yard.command(&[verb, TASK]);
+        command.env("PATH", std::env::join_paths(places).unwrap()).env("KILL_COUNT", &counted);
+        command.env("KILL_AT", point.number.to_string());
+        command.env("KILL_WHEN", if point.when == When::Before { "before" } else { "after" });
+        cut(begin(&mut command), || {
+            let words = fs::read_to_string(counted.join(point.number.to_string())).ok()?;
+            Some(format!("git {}", words.trim_end()))
+        })
+    }
+
+    /// Brings the task up, in one go and whole.
+    pub(super) fn converge(&self) {
+        self.yard.up(TASK);
+        self.yard.assert_whole(TASK);
+        self.yard.assert_as_desired(TASK);
+    }
+
+    /// Removes what there is, which after a kill may be nothing.
+    pub(super) fn remove(&self) {
+        let ran = self.yard.sandbox(&["rm", TASK]);
+        assert!(matches!(ran.code, Some(0 | 7)), "rm should have ended with 0 or 7\n{ran}");
+    }
+
+    /// Checks that nothing is left of the task, under its labels or its names.
+    pub(super) fn assert_nothing_leaked(&self, strays: &Strays) {
+        self.yard.assert_no_trace(TASK);
+        assert_eq!(self.yard.claimed(), Vec::<serde_json::Value>::new(), "claims");
+        assert_none("left", &self.strays().0, &strays.0);
+        self.in_the_engine().iter().zip(&self.look_alikes).for_each(|(now, before)| assert_none("left", now, before));
+    }
+
+    /// Checks that what is not the task's is as it was.
+    pub(super) fn assert_nothing_lost(&self, strays: &Strays) {
+        assert_none("gone", &strays.0, &self.strays().0);
+        self.in_the_engine().iter().zip(&self.look_alikes).for_each(|(now, before)| assert_none("gone", before, now));
+    }
+
+    fn in_the_engine(&self) -> InTheEngine {
+        let name = format!("--filter=name={}", self.project);
+        KINDS.map(|kind| {
+            lines(&match kind {
+                "container" => docker(&["container", "ls", "--all", "--format={{.ID}} {{.Names}}", &name]),
+                "network" => docker(&["network", "ls", "--format={{.ID}} {{.Name}}", &name]),
+                _ => docker(&["volume", "ls", "--format={{.Name}}", &name]),
+            })
+        })
+    }
+
+    /// What git and the file system have that is not the task's. Its trash, too, is there to stay.
+    pub(super) fn strays(&self) -> Strays {
+        let mut strays = lines(&self.yard.git(&["for-each-ref"]));
+        strays.retain(|line| !line.ends_with(&format!("/{TASK}")) && !line.contains("\trefs/sandbox/trash/"));
+        strays.extend(self.files());
+        Strays(strays)
+    }
+
+    /// Beside the worktrees: what is there. In the main checkout: what it is at, and what has changed.
+    fn files(&self) -> BTreeSet<String> {
+        let notes = self.yard.worktree(NOTES);
+        let beside = fs::read_dir(notes.parent().unwrap()).into_iter().flatten().flatten();
+        let its = [TASK, ".trash"].map(|name| self.yard.worktree(name));
+        let beside = beside.map(|entry| entry.path()).filter(|path| !its.contains(path));
+        let mut files: BTreeSet<String> = beside.map(|path| path.display().to_string()).collect();
+        files.extend(fs::read_to_string(notes.join("idea")));
+        files.extend(fs::read_to_string(self.yard.repo.join("README")));
+        files.insert(self.yard.git(&["status", "--porcelain", "--branch", "--untracked-files=all"]));
+        files
+    }
+}
+
+/// What must be there before and after.
+pub(super) struct Strays(BTreeSet<String>);
+
+fn lines(text: &str) -> BTreeSet<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn assert_none(what: &str, of: &BTreeSet<String>, but: &BTreeSet<String>) {
+    let found: Vec<_> = of.difference(but).collect();
+    assert!(found.is_empty(), "{what}: {found:#?}");
+}
+
+fn begin(command: &mut Command) -> Running {
+    Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+}
+
+/// Waits for the end. Only a signal ends a program without a code.
+fn cut(program: Running, at: impl FnOnce() -> Option<String>) -> Cut {
+    let ran = program.output();
+    Cut { at: ran.code.is_none().then(at).flatten(), ran }
+}

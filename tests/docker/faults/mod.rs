@@ -1,0 +1,76 @@
+//! Kill points: the program is killed at every one of its requests to the engine and of its git commands, before it and
+//! after it. The next `up` converges in one go, the next `rm` leaves nothing, and what is not the sandbox's stays.
+
+mod ground;
+mod proxy;
+mod request;
+mod suite;
+
+use suite::Case;
+
+/// What the program does, one act after another, when it is killed.
+#[derive(Clone, Copy, Debug)]
+enum Door {
+    /// Asks the engine.
+    Engine,
+    /// Runs git.
+    Git,
+}
+
+/// On which side of an act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// It is not done.
+    Before,
+    /// It is done, and the program does not hear of it.
+    After,
+}
+
+/// Where the program is killed.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    door: Door,
+    /// Of the act, from one on.
+    number: usize,
+    when: When,
+}
+
+#[test]
+fn an_up_killed_at_any_request_converges_in_one_go() {
+    println!("{}", Case { killed: "up", door: Door::Engine, then: "up" }.try_all());
+}
+
+#[test]
+fn an_up_killed_at_any_request_can_be_removed() {
+    println!("{}", Case { killed: "up", door: Door::Engine, then: "rm" }.try_all());
+}
+
+#[test]
+fn an_rm_killed_at_any_request_is_finished_by_the_next() {
+    println!("{}", Case { killed: "rm", door: Door::Engine, then: "rm" }.try_all());
+}
+
+#[test]
+fn an_rm_killed_at_any_request_can_be_brought_up_again() {
+    println!("{}", Case { killed: "rm", door: Door::Engine, then: "up" }.try_all());
+}
+
+#[test]
+fn an_up_killed_at_any_git_command_converges_in_one_go() {
+    println!("{}", Case { killed: "up", door: Door::Git, then: "up" }.try_all());
+}
+
+#[test]
+fn an_up_killed_at_any_git_command_can_be_removed() {
+    println!("{}", Case { killed: "up", door: Door::Git, then: "rm" }.try_all());
+}
+
+#[test]
+fn an_rm_killed_at_any_git_command_is_finished_by_the_next() {
+    println!("{}", Case { killed: "rm", door: Door::Git, then: "rm" }.try_all());
+}
+
+#[test]
+fn an_rm_killed_at_any_git_command_can_be_brought_up_again() {
+    println!("{}", Case { killed: "rm", door: Door::Git, then: "up" }.try_all());
+}
