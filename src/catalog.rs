@@ -13,6 +13,8 @@ pub struct Template {
     pub name: &'static str,
     /// The Compose file as it stands in `compose-templates/`.
     pub text: &'static str,
+    /// Its services.
+    pub services: &'static [&'static str],
     /// The host ports it publishes: the variable in the file, and the port of slot 0 unless the settings say otherwise.
     pub ports: &'static [(&'static str, u16)],
     /// The variables in it that the settings may set. The others are the sandbox's own.
@@ -36,6 +38,7 @@ pub struct Recipe {
 pub const TEMPLATES: &[Template] = &[Template {
     name: "postgres-redis",
     text: include_str!("../compose-templates/postgres-redis.yaml"),
+    services: &["postgres", "redis"],
     ports: &[("POSTGRES_PORT", 15000), ("REDIS_PORT", 16000)],
     variables: &[
         "POSTGRES_IMAGE",
@@ -122,6 +125,15 @@ mod tests {
             for name in template.variables.iter().chain(template.ports.iter().map(|(name, _)| name)) {
                 assert!(template.text.contains(&format!("${{{name}:-")), "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn the_services_of_a_template_are_those_in_it() {
+        for template in TEMPLATES {
+            let file: serde_yaml::Value = serde_yaml::from_str(template.text).unwrap();
+            let services = file["services"].as_mapping().unwrap().keys().map(|key| key.as_str().unwrap());
+            assert_eq!(services.collect::<Vec<_>>(), template.services);
         }
     }
 

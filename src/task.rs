@@ -170,6 +170,12 @@ impl Names {
         Names::derive(repo, identity, true)
     }
 
+    /// The container of a service, as Compose names it.
+    #[must_use]
+    pub fn container(&self, service: &str) -> String {
+        format!("{}-{service}-1", self.project)
+    }
+
     fn derive(repo: &str, identity: &Identity, hashed: bool) -> Names {
         let task = identity.task.as_str();
         let suffix = identity.hash();

@@ -191,10 +191,9 @@ impl Context<'_> {
         if let Some((field, _)) = refused.into_iter().find(|(_, present)| *present) {
             return Err(unsupported(&format!("services.{key}.{field}")));
         }
-        let project = &self.record.claim.names.project;
         let image = image.clone().ok_or_else(|| unsupported(&format!("services.{key} without an image")))?;
         Ok(ContainerSpec {
-            name: container_name.clone().unwrap_or_else(|| format!("{project}-{key}-1")),
+            name: container_name.clone().unwrap_or_else(|| self.record.claim.names.container(key)),
             image,
             platform: platform.clone(),
             hostname: hostname.clone(),

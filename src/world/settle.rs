@@ -1,18 +1,21 @@
 //! After a run that was killed: ending the git that it had started, and waiting for what it had asked of the engine.
 //!
-//! The engine goes on with a request whose client is gone, and shows a network only when it is finished: whoever looks in
-//! between misses it. Of one address range it has one network, so making one in the sandbox's range says whether another
-//! is under way: it is refused while that is so, and by then the faster requests (volumes, containers) are done.
+//! The engine goes on with a request whose client is gone, and shows a network or a container only when it is finished:
+//! whoever looks in between misses it. Of one address range it has one network, and of one name one container. So making
+//! one in the sandbox's range, or of a service's name, says whether another is under way: it is refused while that is so.
+//! By then the faster requests (volumes) are done.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use tokio::time::Instant;
 
 use super::Real;
+use crate::catalog;
 use crate::claims::Claim;
 use crate::claims::subnet::Subnet;
-use crate::engine::{CreateNetwork, Network, NetworkSpec, labels};
+use crate::engine::{ContainerSpec, CreateContainer, CreateNetwork, Network, NetworkSpec, labels};
 use crate::error::{Error, Kind, Result};
 use crate::git::{CHILD_MARK, resolved};
 use crate::processes::{self, Group};
@@ -38,11 +41,17 @@ impl Real<'_> {
         // Without a claim nothing was asked for: it is entered first and released last.
         let Some(claim) = claims.of(identity) else { return Ok(()) };
         self.end_children(identity, claim).await?;
+        let services = catalog::TEMPLATES.iter().flat_map(|template| template.services);
+        let containers = try_join_all(services.map(|service| self.settle_container(claim, service)));
+        tokio::try_join!(self.settle_network(claim), containers).map(drop)
+    }
+
+    async fn settle_network(&self, claim: &Claim) -> Result<()> {
         let probe = NetworkSpec {
             name: format!("{}_probe", claim.names.project),
             subnet: Some(claim.subnet.to_string()),
             internal: true,
-            labels: labels::owned_by(identity),
+            labels: labels::owned_by(&claim.identity),
             ..NetworkSpec::default()
         };
         let begun = Instant::now();
@@ -57,12 +66,44 @@ impl Real<'_> {
                 return Ok(());
             }
             if begun.elapsed() > PATIENCE {
-                let what = format!("the engine has been making a network in {} for too long", claim.subnet);
-                return Err(Error::new(Kind::Engine, what).hint("`sandbox doctor` says how the engine is"));
+                return Err(too_long(&format!("a network in {}", claim.subnet)));
             }
             tokio::time::sleep(POLL).await;
         }
     }
+
+    async fn settle_container(&self, claim: &Claim, service: &str) -> Result<()> {
+        let name = claim.names.container(service);
+        // Without an image it is made of nothing, whatever images there are. Should this run be killed now, the next takes
+        // it for the service's, made from another configuration.
+        let service_label = (labels::SERVICE.to_owned(), service.to_owned());
+        let probe = ContainerSpec {
+            name: name.clone(),
+            command: Some(vec!["probe".to_owned()]),
+            labels: labels::owned_by(&claim.identity).into_iter().chain([service_label]).collect(),
+            ..ContainerSpec::default()
+        };
+        let begun = Instant::now();
+        while self.engine.inspect(&name).await?.is_none() {
+            match self.engine.create_container(&probe).await {
+                Ok(CreateContainer::Created(id)) => return self.engine.remove_container(&id).await,
+                Ok(CreateContainer::NameTaken(_)) => {}
+                Err(error) if error.leaves_work_under_way() => return Err(error),
+                // An engine that makes none without an image cannot be asked so.
+                Err(_) => return Ok(()),
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err(too_long(&format!("the container {name}")));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+}
+
+fn too_long(what: &str) -> Error {
+    Error::new(Kind::Engine, format!("the engine has been making {what} for too long"))
+        .hint("`sandbox doctor` says how the engine is")
 }
 
 impl Real<'_> {
