@@ -57,10 +57,13 @@ impl Failure {
         matches!(self, Failure::Refused { status: 404, .. })
     }
 
-    /// Somebody else is removing it at this moment.
+    /// Somebody else is removing it at this moment. Towards the end of that a container is called dead; one that stays so is
+    /// one that the engine failed to remove.
     pub(super) fn is_being_removed(&self) -> bool {
         matches!(self, Failure::Refused { status: 409, message }
-            if message.contains("already in progress") || message.contains("is marked for removal"))
+            if ["already in progress", "is marked for removal", "which is being removed", "which is Dead"]
+                .iter()
+                .any(|text| message.contains(text)))
     }
 
     /// The engine's own words, if it is the engine that refused.
@@ -106,6 +109,9 @@ mod tests {
     #[test]
     fn a_removal_that_somebody_else_began_is_recognised() {
         assert!(refused(409, "removal of container enginetest-a is already in progress").is_being_removed());
+        for how in ["is being removed", "is Dead"] {
+            assert!(refused(409, &format!("You cannot export container 4fa6 which {how}")).is_being_removed());
+        }
         assert!(!refused(409, "You cannot remove a running container 4fa6. Stop the container").is_being_removed());
     }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     deadline,
-    docker::{Engine, bounded},
+    docker::{Engine, bounded, next_within},
     failure::Failure,
 };
 use crate::error::{Kind, Result};
@@ -88,6 +88,25 @@ impl Engine {
                     return settled(outcome)
                         .map_err(|failure| failure.into_error(&format!("cannot remove container {id}")));
                 }
+            }
+        }
+    }
+
+    /// Returns once a container is gone whose removal somebody has begun; at once where nobody has. As long as its process
+    /// runs it is listed as running: only whoever asks for its files is told. Of those nothing is read.
+    pub async fn await_begun_removal(&self, id: &str) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            let mut files = self.docker.export_container(id).boxed();
+            match next_within(deadline::LOOK, &mut files).await {
+                Err(failure) if failure.is_being_removed() && began.elapsed() < deadline::REMOVE => {
+                    tokio::time::sleep(deadline::REMOVAL_POLL).await;
+                }
+                Err(failure) if failure.refusal().is_none() || failure.is_being_removed() => {
+                    return Err(failure.into_error(&format!("cannot look at container {id}")));
+                }
+                // Whatever else it refuses, it is not for that.
+                _ => return Ok(()),
             }
         }
     }

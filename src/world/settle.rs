@@ -4,6 +4,9 @@
 //! whoever looks in between misses it. Of one address range it has one network, and of one name one container. So making
 //! one in the sandbox's range, or of a service's name, says whether another is under way: it is refused while that is so.
 //! By then the faster requests (volumes) are done.
+//!
+//! What it has begun to remove it lists as before. A container's files it refuses to hand out meanwhile, and a volume it shows
+//! when it is done with it.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,7 +18,7 @@ use super::Real;
 use crate::catalog;
 use crate::claims::Claim;
 use crate::claims::subnet::Subnet;
-use crate::engine::{ContainerSpec, CreateContainer, CreateNetwork, Network, NetworkSpec, labels};
+use crate::engine::{ContainerSpec, CreateContainer, CreateNetwork, Network, NetworkSpec, State, labels};
 use crate::error::{Error, Kind, Result};
 use crate::git::{CHILD_MARK, resolved};
 use crate::processes::{self, Group};
@@ -43,7 +46,17 @@ impl Real<'_> {
         self.end_children(identity, claim).await?;
         let services = catalog::TEMPLATES.iter().flat_map(|template| template.services);
         let containers = try_join_all(services.map(|service| self.settle_container(claim, service)));
-        tokio::try_join!(self.settle_network(claim), containers).map(drop)
+        tokio::try_join!(self.settle_network(claim), containers, self.settle_removals(identity)).map(drop)
+    }
+
+    async fn settle_removals(&self, identity: &Identity) -> Result<()> {
+        let ours = labels::of(identity);
+        let (containers, volumes) = tokio::try_join!(self.engine.containers(&ours), self.engine.volumes(&ours))?;
+        // A dead one is not being removed: that has failed.
+        let containers = containers.iter().filter(|container| container.state != State::Dead);
+        let containers = containers.map(|container| self.engine.await_begun_removal(&container.id));
+        let volumes = volumes.iter().map(|volume| self.engine.volume(&volume.name));
+        tokio::try_join!(try_join_all(containers), try_join_all(volumes)).map(drop)
     }
 
     async fn settle_network(&self, claim: &Claim) -> Result<()> {
