@@ -155,6 +155,12 @@ impl TrashEntry {
         self.admin.as_ref().is_some_and(|admin| admin.registered().is_some())
     }
 
+    /// Whether it holds a branch that we made, at a commit.
+    #[must_use]
+    pub fn holds(&self, branch: &str, at: &CommitId) -> bool {
+        !self.is_cut_short() && self.made.as_ref().is_some_and(|made| made.name == branch && made.at == *at)
+    }
+
     /// Whether there was a worktree, not only a branch.
     #[must_use]
     pub fn has_worktree(&self) -> bool {

@@ -84,7 +84,7 @@ pub struct MadeBranch {
     pub name: String,
     /// Where it is; none when only our note of it is left.
     pub at: Option<CommitId>,
-    /// Whether it has moved since we made it.
+    /// Whether it has moved since we made it, and nothing in the trash holds it where it is.
     pub moved: bool,
 }
 

@@ -90,10 +90,15 @@ fn worktree(world: &Real, scope: &Scope) -> Result<Option<WorktreeSeen>> {
 
 fn made_branch(world: &Real, branch: &str) -> Result<Option<MadeBranch>> {
     let name = branch.to_owned();
-    Ok(world.site.repo.made(branch)?.map(|made| match made {
-        Made::Branch { at, made_at } => MadeBranch { name, moved: at != made_at, at: Some(at) },
-        Made::Note => MadeBranch { name, moved: false, at: None },
-    }))
+    Ok(match world.site.repo.made(branch)? {
+        Some(Made::Branch { at, made_at }) => {
+            // A removal that was cut short may have kept it already.
+            let moved = at != made_at && !world.site.trash()?.iter().any(|entry| entry.holds(branch, &at));
+            Some(MadeBranch { name, moved, at: Some(at) })
+        }
+        Some(Made::Note) => Some(MadeBranch { name, moved: false, at: None }),
+        None => None,
+    })
 }
 
 /// What would be lost: of a sandbox without a worktree, the commits on its branch.

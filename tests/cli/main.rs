@@ -16,6 +16,7 @@ mod gc;
 mod help;
 mod images;
 mod interrupt;
+mod killed;
 mod lock;
 mod logs;
 mod losses;

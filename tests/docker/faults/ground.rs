@@ -66,6 +66,30 @@ impl Ground {
         self.yard.git(&["merge", "-q", "--ff-only", TASK]);
     }
 
+    /// Work that is nowhere but in the worktree, and on its branch.
+    pub(super) fn leave_notes(&self) {
+        let worktree = self.yard.worktree(TASK);
+        self.yard.git_in(&worktree, &["commit", "-q", "--allow-empty", "-m", "Work of today"]);
+        fs::write(worktree.join("notes"), "mine\n").unwrap();
+    }
+
+    /// Removes what there is, wanted or not.
+    pub(super) fn remove_by_force(&self) {
+        let ran = self.yard.sandbox(&["rm", "--force", TASK]);
+        assert!(matches!(ran.code, Some(0 | 7)), "rm --force should have ended with 0 or 7\n{ran}");
+        assert!(!self.yard.worktree(TASK).exists());
+    }
+
+    /// One `undo` has all of it, whatever came between. Then the work is merged, so that it may go.
+    pub(super) fn bring_notes_back(&self) {
+        self.yard.sandbox(&["undo", TASK]).ok();
+        let worktree = self.yard.worktree(TASK);
+        assert_eq!(fs::read_to_string(worktree.join("notes")).unwrap(), "mine\n");
+        assert_eq!(self.yard.git_in(&worktree, &["log", "-1", "--format=%s"]), "Work of today");
+        fs::remove_file(worktree.join("notes")).unwrap();
+        self.yard.git_in(&worktree, &["reset", "-q", "--hard", "HEAD~1"]);
+    }
+
     /// Runs a verb up to a point.
     pub(super) fn run_up_to(&self, verb: &str, point: Point) -> Cut {
         match point.door {
@@ -76,7 +100,7 @@ impl Ground {
 
     fn run_up_to_request(&self, verb: &str, point: Point) -> Cut {
         let proxy = Proxy::open(self.yard.directory.join("engine.sock"), point);
-        let mut command = self.yard.command(&[verb, TASK]);
+        let mut command = self.yard.command(&words(verb));
         command.env("DOCKER_HOST", format!("unix://{}", proxy.socket().display()));
         let program = begin(&mut command);
         proxy.aim_at(pidfd_open(Pid::from_child(&program.0), PidfdFlags::empty()).unwrap());
@@ -89,7 +113,7 @@ impl Ground {
         fs::create_dir(&counted).unwrap();
         let places = std::env::var_os("PATH").unwrap();
         let places = std::iter::once(source("tests/docker/faults/bin")).chain(std::env::split_paths(&places));
-        let mut command = self.yard.command(&[verb, TASK]);
+        let mut command = self.yard.command(&words(verb));
         command.env("PATH", std::env::join_paths(places).unwrap()).env("KILL_COUNT", &counted);
         command.env("KILL_AT", point.number.to_string());
         command.env("KILL_WHEN", if point.when == When::Before { "before" } else { "after" });
@@ -161,6 +185,11 @@ impl Ground {
 
 /// What must be there before and after.
 pub(super) struct Strays(BTreeSet<String>);
+
+/// A verb with its flags, and the task.
+fn words(verb: &str) -> Vec<&str> {
+    verb.split(' ').chain([TASK]).collect()
+}
 
 fn lines(text: &str) -> BTreeSet<String> {
     text.lines().map(str::to_owned).collect()

@@ -74,3 +74,13 @@ fn an_rm_killed_at_any_git_command_is_finished_by_the_next() {
 fn an_rm_killed_at_any_git_command_can_be_brought_up_again() {
     println!("{}", Case { killed: "rm", door: Door::Git, then: "up" }.try_all());
 }
+
+#[test]
+fn an_rm_by_force_killed_at_any_request_loses_nothing() {
+    println!("{}", Case { killed: "rm --force", door: Door::Engine, then: "rm" }.try_all());
+}
+
+#[test]
+fn an_rm_by_force_killed_at_any_git_command_loses_nothing() {
+    println!("{}", Case { killed: "rm --force", door: Door::Git, then: "rm" }.try_all());
+}

@@ -85,6 +85,7 @@ impl Case {
         let mut fresh = || {
             grounds += 1;
             let Case { killed, door, then } = self;
+            let killed = killed.replace(" --", "-");
             Ground::new(&format!("kill-{killed}-{door:?}-{then}-{worker}{grounds}").to_lowercase())
         };
         let mut ground = fresh();
@@ -103,8 +104,12 @@ impl Case {
         let mut at = None;
         let mut strays = None;
         let tried = stage(Verdict::Stuck, || {
-            if self.killed == "rm" {
+            let (removes, forced) = (self.killed.starts_with("rm"), self.killed.ends_with("--force"));
+            if removes {
                 ground.bring_up_with_merged_work();
+            }
+            if forced {
+                ground.leave_notes();
             }
             strays = Some(ground.strays());
             let cut = ground.run_up_to(self.killed, point);
@@ -113,6 +118,10 @@ impl Case {
                 cut.ran.ok();
             } else if self.then == "up" {
                 ground.converge();
+            }
+            if forced {
+                ground.remove_by_force();
+                ground.bring_notes_back();
             }
             ground.remove();
         });
@@ -154,7 +163,8 @@ impl Case {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kill-points");
         fs::create_dir_all(&directory).unwrap();
         let Case { killed, door, then } = self;
-        fs::write(directory.join(format!("{killed}-{door:?}-{then}")), format!("{summary}\n")).unwrap();
+        fs::write(directory.join(format!("{killed}-{door:?}-{then}").replace(' ', "")), format!("{summary}\n"))
+            .unwrap();
     }
 }
 

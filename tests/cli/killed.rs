@@ -1,0 +1,94 @@
+//! `undo` and `merge`, killed at each of their git commands, before it and after it: the next one completes it, and no work
+//! is lost. They need no engine; what needs one is killed among the scenarios of the real engine.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::desk::Desk;
+
+/// The git that kills whoever starts it.
+fn killer() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docker/faults/bin")
+}
+
+/// A sandbox with a commit.
+fn with_work() -> (Desk, PathBuf) {
+    let desk = Desk::new();
+    let path = desk.made("fix").path;
+    desk.write("src/blog/.git/info/exclude", "/.env.worktree\n");
+    desk.commit(&path, "feature", "1\n");
+    (desk, path)
+}
+
+/// Runs a command that is killed at a git command. Whether it came so far.
+fn killed(desk: &Desk, args: &[&str], number: usize, when: &str) -> bool {
+    let counted = desk.root().join("run/git-commands");
+    let _ = fs::remove_dir_all(&counted);
+    fs::create_dir(&counted).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox"));
+    command.env_clear().envs(desk.environment()).current_dir(desk.repo()).args(args);
+    let environment = desk.environment();
+    let path = environment.iter().find(|(name, _)| *name == "PATH").map(|(_, path)| path).unwrap();
+    command.env("PATH", format!("{}:{path}", killer().display()));
+    command.env("KILL_COUNT", &counted).env("KILL_AT", number.to_string()).env("KILL_WHEN", when);
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success() || output.status.signal() == Some(9),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    !output.status.success()
+}
+
+/// Tries every point, each on a desk of its own.
+fn at_each_point(try_one: impl Fn(usize, &str) -> bool) {
+    let tried = (1..).flat_map(|number| ["before", "after"].map(|when| (number, when)));
+    let points = tried.take_while(|(number, when)| try_one(*number, when)).count();
+    assert!(points > 2, "only {points} points were reached");
+}
+
+#[test]
+fn an_undo_killed_at_any_git_command_is_completed_by_the_next() {
+    at_each_point(|number, when| {
+        let (desk, path) = with_work();
+        let engine = desk.engine();
+        fs::write(path.join("staged"), "staged\n").unwrap();
+        desk.git(&path, &["add", "staged"]);
+        fs::write(path.join("README"), "changed\n").unwrap();
+        fs::write(path.join("notes"), "mine\n").unwrap();
+        let state = |desk: &Desk| {
+            ["status --porcelain=v2 --branch", "ls-files --stage", "log --format=%H"]
+                .map(|ask| desk.git(&path, &ask.split(' ').collect::<Vec<_>>()))
+        };
+        let before = state(&desk);
+        desk.run(["rm", "--force", "fix"]).succeeds();
+        let was_killed = killed(&desk, &["undo"], number, when);
+        if was_killed && !path.join("notes").exists() {
+            desk.run(["undo"]).succeeds();
+        }
+        assert_eq!(state(&desk), before, "killed {when} {number}");
+        assert_eq!(fs::read_to_string(path.join("notes")).unwrap(), "mine\n");
+        // What the killed one had left of the entry goes with the next that is at work on the task.
+        desk.run(["lock", "fix"]).succeeds();
+        assert!(engine.commands().is_empty());
+        was_killed
+    });
+}
+
+#[test]
+fn a_merge_killed_at_any_git_command_is_completed_by_the_next() {
+    at_each_point(|number, when| {
+        let (desk, path) = with_work();
+        desk.git(&desk.repo(), &["branch", "release"]);
+        desk.git(&desk.repo(), &["commit", "--quiet", "--allow-empty", "-m", "Moved on"]);
+        let words = ["merge", "fix", "--keep", "--no-ff", "--into", "release"];
+        let was_killed = killed(&desk, &words, number, when);
+        desk.run(words).succeeds();
+        assert_eq!(desk.git(&desk.repo(), &["show", "release:feature"]), "1");
+        assert_eq!(desk.git(&desk.repo(), &["rev-list", "--count", "--merges", "release"]), "1");
+        assert_eq!(desk.git(&path, &["status", "--porcelain"]), "");
+        was_killed
+    });
+}
