@@ -97,7 +97,7 @@ impl Site {
         let roots: BTreeSet<PathBuf> =
             known.chain([self.worktrees_root(), resolved(&self.repo.worktrees_root_default())]).collect();
         let directories: Vec<PathBuf> = roots.into_iter().map(|root| root.join(TRASH)).collect();
-        self.repo.trash(&directories)
+        Ok(self.repo.trash(&directories))
     }
 
     /// Which sandbox a task is, here. One that was made before the repository was moved keeps the identity that its

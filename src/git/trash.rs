@@ -251,17 +251,18 @@ impl Repo {
 
     /// What the trash directories have of this repository, the oldest first. One whose files somebody took away is still
     /// known by its commits, but not listed here.
-    pub fn trash(&self, directories: &[PathBuf]) -> Result<Vec<TrashEntry>> {
+    #[must_use]
+    pub fn trash(&self, directories: &[PathBuf]) -> Vec<TrashEntry> {
         let mut found = Vec::new();
         for directory in directories {
             for place in fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()) {
-                let entry = read(&place)?.filter(|entry| entry.common_dir == self.common_dir());
+                let entry = read(&place).filter(|entry| entry.common_dir == self.common_dir());
                 found.extend(entry);
             }
         }
         found.sort_by(|a: &TrashEntry, b| (&a.key.time, &a.key.name).cmp(&(&b.key.time, &b.key.name)));
         found.dedup_by(|a, b| a.key == b.key);
-        Ok(found)
+        found
     }
 
     /// Takes back a removal that was cut short, and completes a return that was: both end with the worktree in its place.
@@ -294,18 +295,19 @@ impl Repo {
     }
 }
 
-/// The entry at a place; none where there is none, or none that can be read by this version.
-fn read(place: &Path) -> Result<Option<TrashEntry>> {
-    let Some(text) = files::read(&place.join(MANIFEST))? else { return Ok(None) };
-    let entry: Option<TrashEntry> = serde_json::from_str(&text).ok();
-    let entry = entry.filter(|entry| entry.schema_version <= SCHEMA_VERSION);
-    Ok(entry.map(|mut entry| {
-        // It may have been moved with the directory it stands in.
-        if let Some(admin) = entry.admin.as_mut().filter(|admin| admin.kept.ends_with(ADMIN)) {
-            admin.kept = place.join(ADMIN);
-        }
-        TrashEntry { place: place.to_owned(), ..entry }
-    }))
+/// The entry at a place; none where there is none, or none that this user, or this version, can read: where worktrees are
+/// may be shared.
+fn read(place: &Path) -> Option<TrashEntry> {
+    let text = files::read(&place.join(MANIFEST)).ok().flatten()?;
+    let mut entry: TrashEntry = serde_json::from_str(&text).ok()?;
+    if entry.schema_version > SCHEMA_VERSION {
+        return None;
+    }
+    // It may have been moved with the directory it stands in.
+    if let Some(admin) = entry.admin.as_mut().filter(|admin| admin.kept.ends_with(ADMIN)) {
+        admin.kept = place.join(ADMIN);
+    }
+    Some(TrashEntry { place: place.to_owned(), ..entry })
 }
 
 fn to_json(entry: &TrashEntry) -> Result<String> {

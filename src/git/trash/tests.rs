@@ -28,7 +28,7 @@ fn keep(path: &Path, files: bool) -> Keep {
 }
 
 fn entries(scratch: &Scratch) -> Vec<TrashEntry> {
-    scratch.repo().trash(&[scratch.path().join("wt").join(DIRECTORY)]).unwrap()
+    scratch.repo().trash(&[scratch.path().join("wt").join(DIRECTORY)])
 }
 
 /// As a forced `rm` does it: worktree, then branch.

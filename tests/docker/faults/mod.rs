@@ -4,9 +4,15 @@
 mod ground;
 mod proxy;
 mod request;
+mod soak;
 mod suite;
 
 use suite::Case;
+
+/// Whether all points are tried and everything is large, as `make test-faults` asks for.
+fn all_are_wanted() -> bool {
+    std::env::var("KILL_POINTS").is_ok_and(|wanted| wanted == "all")
+}
 
 /// What the program does, one act after another, when it is killed.
 #[derive(Clone, Copy, Debug)]

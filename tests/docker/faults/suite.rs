@@ -17,9 +17,6 @@ const FRACTION: usize = 3;
 /// After so many failures no other point is tried.
 const ENOUGH: usize = 12;
 
-/// Set to `all` where all are wanted.
-const WANTED: &str = "KILL_POINTS";
-
 /// What is killed, where, and what is run then.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case {
@@ -63,7 +60,7 @@ struct Tally {
 impl Case {
     /// Tries every point until a run ends without having reached it. The answer is the summary of a case that came right.
     pub(super) fn try_all(self) -> String {
-        let every = if std::env::var(WANTED).is_ok_and(|wanted| wanted == "all") { 1 } else { FRACTION };
+        let every = if super::all_are_wanted() { 1 } else { FRACTION };
         let tally = Mutex::new(Tally::default());
         std::thread::scope(|scope| {
             for worker in 0..WORKERS {
