@@ -54,6 +54,9 @@ pub struct Record {
     /// When it may be collected: RFC 3339, UTC; none when never. Changes without anything being made anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
+    /// The file system that its worktree is on; where another is in its place, nobody can tell whether it is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_system: Option<String>,
     /// Its own password, for Postgres and Redis alike: letters and digits.
     pub password: String,
     /// Whether the application is Rails, which decides the form of `DATABASE_URL`.
@@ -91,6 +94,7 @@ impl Record {
             stage: Stage::Registered,
             created,
             expires: None,
+            file_system: None,
             password,
             rails,
             env_file,

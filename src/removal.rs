@@ -63,7 +63,8 @@ fn tell(observed: &Observed, removal: &Removal, events: &Sink) {
 
 /// Nothing is touched while anything would be lost.
 fn refuse_losses(task: &TaskName, observed: &Observed, removal: &Removal) -> Result<()> {
-    let refused = |it: &&Objection| !(removal.forced && it.yields_to_force());
+    let merged = |it: &Objection| removal.merged && matches!(it, Objection::Commits { .. });
+    let refused = |it: &&Objection| !(merged(it) || removal.forced && it.yields_to_force());
     let losses: Vec<&Objection> = observed.losses.iter().filter(refused).collect();
     let mut list: Vec<String> = losses.iter().map(ToString::to_string).collect();
     let processes = if removal.forced { &[][..] } else { &observed.processes };

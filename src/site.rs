@@ -49,6 +49,14 @@ pub struct Survey {
 }
 
 impl Sandbox {
+    /// Whether what its worktree stands in, or stood in, is the file system that it was made on: not where a disk is not
+    /// mounted, and its mount point is empty.
+    #[must_use]
+    pub fn is_on_its_file_system(&self) -> bool {
+        let there = self.worktree.path.ancestors().skip(1).find_map(file_system);
+        self.record.file_system.is_none() || there == self.record.file_system
+    }
+
     /// Its task.
     #[must_use]
     pub fn task(&self) -> &TaskName {

@@ -53,7 +53,8 @@ struct Found {
 
 /// Runs the verb.
 pub async fn run(args: &Args, context: &Context) -> Result<()> {
-    let site = context.site_anyway()?;
+    // Strictly: settings that cannot be obeyed may have said how long to keep things.
+    let site = context.site()?;
     let engine = context.engine().await?;
     let findings = find(site, &engine, args, context).await?;
     let removed = findings.steps();
@@ -125,7 +126,7 @@ fn images_in_use(here: &Site, context: &Context) -> Result<Option<BTreeSet<Strin
 /// Another repository of this machine, unless it is gone. One that cannot be read is left alone, and told.
 fn elsewhere(repo: &str, context: &Context) -> Option<Site> {
     let surroundings = context.surroundings.at(Path::new(repo));
-    match Site::open_anyway(&surroundings, &context.events) {
+    match Site::open(&surroundings) {
         Ok(site) => Some(site),
         Err(error) if Path::new(repo).exists() => {
             context.events.warn(format!("{repo} is left alone: {error}"));

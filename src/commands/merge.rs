@@ -73,7 +73,10 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
         Some(engine) => context.hold(&site, engine, &identity, "merge").await?,
         None => site.lock(&identity, "merge", &context.events).await?,
     };
+    // The first Ctrl-C does not end it in the middle of the user's checkout.
+    let walk = context.stop.unheard();
     let result = merged(&site, &sandbox, &merge, args.keep).await;
+    drop(walk);
     lock.let_go(&result);
     let merged = result?;
     if !context.globals.json {
@@ -81,7 +84,8 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     }
     let removed = match &engine {
         Some(engine) => {
-            let removal = Removal { worktrees: site.worktrees_root(), time: rm::now(), ..Removal::default() };
+            let removal =
+                Removal { merged: true, worktrees: site.worktrees_root(), time: rm::now(), ..Removal::default() };
             Some(rm::remove(&Real { engine, site: &site }, &task, &removal, context).await?)
         }
         None => None,
@@ -119,8 +123,8 @@ async fn merged(site: &Site, sandbox: &Sandbox, merge: &Merge, keep: bool) -> Re
     let spared = site.spared(Some(&sandbox.record.env_file));
     let objections = site.repo.removal_objections(path, task.as_str(), &spared).await?;
     let counts = |it: &&Objection| match it {
-        // That is what is merged.
-        Objection::Commits { .. } => false,
+        // That is what is merged, unless another branch, or none, is checked out.
+        Objection::Commits { .. } => sandbox.worktree.branch.as_deref() != Some(task.as_str()) && !keep,
         Objection::Modified { .. } | Objection::Untracked { .. } | Objection::UnderWay { .. } => true,
         _ => !keep,
     };

@@ -83,6 +83,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
 fn removal(args: &Args, site: &Site) -> Removal {
     Removal {
         forced: args.force,
+        merged: false,
         keep_branch: args.keep_branch,
         keep_volumes: args.keep_volumes,
         worktrees: site.worktrees_root(),

@@ -60,7 +60,11 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
 /// Under the sandbox's lock.
 async fn bring_back(site: &Site, entry: &TrashEntry, context: &Context) -> Result<BroughtBack> {
     if entry.is_cut_short() {
-        return site.repo.mend_trash(entry).await.map(|()| BroughtBack::default());
+        site.repo.mend_trash(entry).await?;
+        if site.repo.worktree_at(&entry.worktree)?.is_some_and(|worktree| worktree.is_gone()) {
+            site.repo.restore_worktree(&entry.worktree).await?;
+        }
+        return Ok(BroughtBack::default());
     }
     let back = site.repo.bring_back(entry).await?;
     if let Some(branch) = &back.moved_branch {

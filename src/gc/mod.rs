@@ -16,7 +16,7 @@ use crate::catalog;
 use crate::claims::Registry;
 use crate::engine::{Engine, Image, labels};
 use crate::error::{Kind, Result};
-use crate::git::{Presence, TrashEntry, resolved};
+use crate::git::{Landed, Landing, Presence, TrashEntry, resolved};
 use crate::locks::Lock;
 use crate::processes;
 use crate::record::Stage;
@@ -54,6 +54,7 @@ async fn of_sandbox(site: &Site, sandbox: &Sandbox) -> Result<Facts> {
         reasons: reasons(site, sandbox).await?,
         unknown: match worktree.presence {
             Presence::Unknown => Some(OUT_OF_SIGHT),
+            Presence::Gone if !sandbox.is_on_its_file_system() => Some(OUT_OF_SIGHT),
             _ => site.repo.moved_to(worktree).map(|_| "its worktree was moved; `sandbox up` tells git where to"),
         },
         losses: objections.iter().map(ToString::to_string).collect(),
@@ -71,8 +72,11 @@ async fn reasons(site: &Site, sandbox: &Sandbox) -> Result<Vec<Reason>> {
         && let Some(tip) = &worktree.head
     {
         let began = site.repo.made_at(task)?.or_else(|| worktree.first_head());
-        let landed = site.repo.landing(tip, began.as_ref()).await?;
-        reasons.extend(landed.map(|landed| Reason::Landed(landed.sentence())));
+        // Where that cannot be told (a partial clone without its remote) it has not. What only followed the default branch
+        // is on it too, and nothing has been done in it yet.
+        let landed = site.repo.landing(tip, began.as_ref()).await.unwrap_or(None);
+        let worked = |landed: &Landed| landed.how != Landing::Merged || worktree.has_been_worked_in();
+        reasons.extend(landed.filter(worked).map(|landed| Reason::Landed(landed.sentence())));
     }
     let expired = |moment: &&String| moment.parse::<Timestamp>().is_ok_and(|moment| moment <= Timestamp::now());
     reasons.extend(record.expires.as_ref().filter(expired).map(|moment| Reason::Expired(moment.clone())));

@@ -75,7 +75,9 @@ fn is_spared(relative: &Path, is_dir: bool, matcher: &Gitignore) -> bool {
 
 /// Whether a path is, or has in it, a file that is not spared.
 fn holds_any(worktree: &Path, relative: &Path, is_dir: bool, matcher: &Gitignore) -> bool {
-    if is_spared(relative, is_dir, matcher) {
+    // A link to a directory is spared as that is.
+    let is_link = || worktree.join(relative).symlink_metadata().is_ok_and(|it| it.is_symlink());
+    if is_spared(relative, is_dir, matcher) || is_link() && is_spared(relative, true, matcher) {
         return false;
     }
     if !is_dir {

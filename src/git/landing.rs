@@ -89,14 +89,24 @@ impl Repo {
             return Ok(Verdict::Landed(Landing::Contained));
         }
         let history = self.history(&base, target, &whole).await?;
-        // The newest counts: work that was taken back may have come again.
-        if let Some(place) = history.iter().position(|patch| patch.has(&whole)) {
-            let later: Vec<&Patch> = history[..place].iter().collect();
-            let back = taken_back(&whole, &later);
-            return Ok(if back { Verdict::TakenBack } else { Verdict::Landed(Landing::Squashed) });
+        // The newest counts: work that was taken back may have come again. The same lines may stand elsewhere in the file,
+        // so merging the work into that commit must change nothing.
+        for (place, _) in history.iter().enumerate().filter(|(_, patch)| patch.has(&whole)) {
+            let Some(commit) = CommitId::parse(&history[place].commit) else { continue };
+            if self.adds_nothing(&commit, tip).await? {
+                let later: Vec<&Patch> = history[..place].iter().collect();
+                let back = taken_back(&whole, &later);
+                return Ok(if back { Verdict::TakenBack } else { Verdict::Landed(Landing::Squashed) });
+            }
         }
         let Some(own) = self.own_patches(&base, tip).await? else { return Ok(Verdict::Missing) };
-        Ok(picked(&own, &history))
+        let (verdict, pairs) = picked(&own, &history);
+        for (ours, theirs) in pairs {
+            if !self.is_pick(&ours, &theirs).await? {
+                return Ok(Verdict::Missing);
+            }
+        }
+        Ok(verdict)
     }
 
     /// The commits are there. What they did may have been undone since, in one go or one by one.
@@ -131,8 +141,10 @@ impl Repo {
         for patch in history.iter_mut().filter(|_| !paths.is_empty()) {
             if of.iter().any(|change| patch.takes_back(change)) {
                 let what = format!("cannot tell what {} changes", patch.commit);
-                let git = self.git().args(["diff-tree", "-r", "--root", "--no-commit-id"]).args(patch::OPTIONS);
-                let whole = patch::parse(&git.arg(&patch.commit).stdout(what).await?);
+                let git =
+                    self.git().args(["log", "--max-count=1", "--remerge-diff", "--no-show-signature", "--no-notes"]);
+                let git = git.arg(patch::HEADER).args(patch::OPTIONS).arg(&patch.commit);
+                let whole = patch::parse(&git.stdout(what).await?);
                 patch.changes = whole.into_iter().flat_map(|patch| patch.changes).collect();
             }
         }
@@ -155,14 +167,26 @@ impl Repo {
 
     async fn log(&self, from: &CommitId, to: &CommitId, paths: &[String]) -> Result<Vec<Patch>> {
         let what = format!("cannot read the commits up to {}", to.short());
-        let git = self.git().args(["log", "--topo-order", "--no-merges", "--no-show-signature", "--no-notes"]);
+        // Of a merge, what is in neither of its sides: conflicts that were resolved, and lines that were dropped.
+        let git = self.git().args(["log", "--topo-order", "--full-history", "--show-pulls", "--remerge-diff"]);
+        let git = git.args(["--no-show-signature", "--no-notes"]);
         let git = git.arg(patch::HEADER).args(patch::OPTIONS).arg(format!("{from}..{to}")).arg("--").args(paths);
         Ok(patch::parse(&git.stdout(what).await?))
     }
 
-    /// Whether merging a commit into another would leave that as it is. Attributes could name a merge driver that keeps
-    /// one side whatever the other says, so none are read. What the merge writes goes nowhere: this is a question.
+    /// Whether a commit is another's counterpart at the same place: picking it anew would leave that as it is.
+    async fn is_pick(&self, ours: &CommitId, theirs: &CommitId) -> Result<bool> {
+        self.merges_to(theirs, &["--merge-base", &format!("{ours}^"), theirs.as_str(), ours.as_str()]).await
+    }
+
+    /// Whether merging a commit into another would leave that as it is.
     async fn adds_nothing(&self, target: &CommitId, tip: &CommitId) -> Result<bool> {
+        self.merges_to(target, &[target.as_str(), tip.as_str()]).await
+    }
+
+    /// Whether a merge has a commit's tree. Attributes could name a merge driver that keeps one side whatever the other says,
+    /// so none are read, and what is configured fails. What the merge writes goes nowhere: this is a question.
+    async fn merges_to(&self, target: &CommitId, merge: &[&str]) -> Result<bool> {
         let what = format!("cannot read the tree of {}", target.short());
         let tree = self.git().args(["rev-parse", &format!("{target}^{{tree}}")]).stdout(what.clone()).await?;
         let empty = self.git().args(["hash-object", "-t", "tree", "--stdin"]).stdout(what).await?;
@@ -173,7 +197,10 @@ impl Repo {
         let objects = self.common_dir().join("objects").display().to_string();
         let objects = format!("\"{}\"", objects.replace('\\', "\\\\").replace('"', "\\\""));
         let git = git.env("GIT_OBJECT_DIRECTORY", scratch.path()).env("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects);
-        let merged = git.args(["merge-tree", "--write-tree", target.as_str(), tip.as_str()]).run().await?;
+        let drivers = self.git().args(["config", "--name-only", "--get-regexp", r"^merge\..*\.driver$"]).run().await?;
+        let drivers = String::from_utf8_lossy(&drivers.stdout).into_owned();
+        let git = drivers.lines().fold(git, |git, driver| git.args(["-c", &format!("{driver}=false")]));
+        let merged = git.args(["merge-tree", "--write-tree"]).args(merge).run().await?;
         Ok(merged.ok && merged.stdout.trim_ascii() == tree.trim_ascii())
     }
 }
@@ -200,18 +227,18 @@ fn targets(store: &Store, default: &DefaultBranch) -> Result<Vec<(String, Commit
     Ok(found)
 }
 
-/// Whether each commit has a counterpart of its own that still holds. A branch may undo what it did itself.
-fn picked(own: &[Patch], history: &[Patch]) -> Verdict {
+/// Whether each commit has a counterpart of its own that still holds, and which. A branch may undo what it did itself.
+fn picked(own: &[Patch], history: &[Patch]) -> (Verdict, Vec<(CommitId, CommitId)>) {
     let mut rest: Vec<Patch> = history.to_vec();
     let mut places = Vec::new();
     for patch in own {
         let found = rest.iter().enumerate().find_map(|(place, it)| Some((place, it.without(&patch.changes)?)));
-        let Some((place, without)) = found else { return Verdict::Missing };
+        let Some((place, without)) = found else { return (Verdict::Missing, Vec::new()) };
         rest[place] = without;
         places.push(place);
     }
     if own.is_empty() {
-        return Verdict::Missing;
+        return (Verdict::Missing, Vec::new());
     }
     let is_taken_back = |(patch, place): (&Patch, &usize)| {
         let numbered = history[..*place].iter().enumerate();
@@ -219,14 +246,18 @@ fn picked(own: &[Patch], history: &[Patch]) -> Verdict {
         taken_back(&patch.changes, &later)
     };
     let back = own.iter().zip(&places).any(is_taken_back);
-    if back { Verdict::TakenBack } else { Verdict::Landed(Landing::Picked) }
+    let pair = |(ours, place): (&Patch, &usize)| {
+        Some((CommitId::parse(&ours.commit)?, CommitId::parse(&history[*place].commit)?))
+    };
+    let pairs = own.iter().zip(&places).filter_map(pair).collect();
+    (if back { Verdict::TakenBack } else { Verdict::Landed(Landing::Picked) }, pairs)
 }
 
-/// Whether any of these changes was undone by a later commit, newest first, and not made again after that.
+/// Whether any of these changes was undone by a later commit, newest first, and not all of them made again after that.
 fn taken_back(changes: &[Change], later: &[&Patch]) -> bool {
     changes.iter().any(|change| {
         let undone = later.iter().position(|patch| patch.takes_back(change));
-        let again = |place: usize| later[..place].iter().any(|patch| patch.has(std::slice::from_ref(change)));
+        let again = |place: usize| later[..place].iter().any(|patch| patch.has(changes));
         undone.is_some_and(|place| !again(place))
     })
 }

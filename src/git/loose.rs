@@ -38,7 +38,15 @@ impl Repo {
         if ids.is_empty() {
             return Ok(());
         }
-        self.git().args(["pack-objects", "--quiet"]).arg(into.join(PACK)).input(ids).stdout(what).await.map(drop)
+        // Git renames the pack to its place, which may be on another file system.
+        let failed = |e: io::Error| Error::new(Kind::Files, what).because(e);
+        let scratch = tempfile::tempdir_in(self.common_dir()).map_err(failed)?;
+        let pack = scratch.path().join(PACK);
+        self.git().args(["pack-objects", "--quiet"]).arg(pack).input(ids).stdout(what).await?;
+        for made in fs::read_dir(scratch.path()).map_err(failed)?.flatten() {
+            fs::copy(made.path(), into.join(made.file_name())).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Puts the packs of a directory among the repository's own.
@@ -52,7 +60,11 @@ impl Repo {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if let Some(rest) = name.strip_prefix(PACK) {
                 fs::create_dir_all(&packs).map_err(failed)?;
-                fs::copy(&path, packs.join(format!("pack{rest}"))).map_err(failed)?;
+                let place = packs.join(format!("pack{rest}"));
+                if !place.exists() {
+                    let fresh = packs.join(format!("tmp_sandbox{rest}"));
+                    fs::copy(&path, &fresh).and_then(|_| fs::rename(&fresh, &place)).map_err(failed)?;
+                }
             }
         }
         Ok(())

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use super::program::Program;
-use super::weigh::{status, under_way};
-use super::{CommitId, Repo};
+use super::weigh::{changes, under_way};
+use super::{CommitId, Repo, Spared};
 use crate::error::{Error, Kind, Result};
 
 /// How a branch is to be merged.
@@ -76,11 +76,20 @@ impl Repo {
             )
             .hint(format!("git rebase {into}, in the worktree; or leave --ff-only out")));
         }
+        let place = self.checked_out_at(&merge.into)?;
+        // Known beforehand, conflicts leave nothing to be taken back.
+        let tree = self.merged_tree(merge, place.as_deref(), &tip, &here).await?;
+        if style == MergeStyle::Squash && self.changed(&here, &tree, "ACDMRTUXB").await?.is_empty() {
+            return Ok(Merged::UpToDate);
+        }
         let moves = forward && matches!(style, MergeStyle::Configured | MergeStyle::FastForwardOnly);
-        match self.checked_out_at(&merge.into)? {
-            Some(place) => self.merge_there(merge, style, &place).await?,
+        match place {
+            Some(place) => {
+                self.refuse_changes(&merge.into, &place, &here, &tree).await?;
+                self.merge_there(merge, style, &place).await?;
+            }
             None if moves => self.advance(&merge.into, &tip, &here, "fast-forward").await?,
-            None => self.merge_beside(merge, style, &tip, &here).await?,
+            None => self.merge_beside(merge, style, [&tip, &here], &tree).await?,
         }
         let at = self.tip(&merge.into)?;
         Ok(if at == tip { Merged::FastForward(at) } else { Merged::Commit(at) })
@@ -103,17 +112,53 @@ impl Repo {
         })
     }
 
+    /// What the merge comes to; an error that names the files where it conflicts. Where the target is checked out its
+    /// attributes are read there, as git itself will.
+    async fn merged_tree(
+        &self,
+        merge: &Merge,
+        place: Option<&Path>,
+        tip: &CommitId,
+        here: &CommitId,
+    ) -> Result<String> {
+        let git = match place {
+            Some(place) if !place.is_dir() => {
+                let what = format!("{} is checked out at {}, which is not there", merge.into, place.display());
+                return Err(Error::new(Kind::Git, what).hint("git worktree prune, if that directory is gone for good"));
+            }
+            Some(place) => Program::within(place),
+            None => self.git().env("GIT_ATTR_SOURCE", here.as_str()),
+        };
+        let git = git.args(["merge-tree", "--write-tree", "--name-only", "--no-messages", "-z"]);
+        let merged = git.args([here.as_str(), tip.as_str()]).run().await?;
+        let mut parts = names(&merged.stdout).into_iter();
+        match parts.next().filter(|tree| CommitId::parse(tree).is_some()) {
+            Some(tree) if merged.ok => Ok(tree),
+            Some(_) => Err(conflict(merge, &parts.collect::<Vec<_>>())),
+            None => {
+                merged.or_error(format!("cannot merge {} into {}", merge.branch, merge.into)).map(|_| String::new())
+            }
+        }
+    }
+
+    /// The files that a tree has otherwise than a commit.
+    async fn changed(&self, from: &CommitId, to: &str, how: &str) -> Result<Vec<String>> {
+        let diff = ["diff-tree", "-r", "-z", "--no-renames", "--name-only", &format!("--diff-filter={how}")];
+        let git = self.git().args(diff).args([from.as_str(), to]);
+        git.stdout(format!("cannot tell what would change in {}", from.short())).await.map(|list| names(&list))
+    }
+
     /// Where the target is checked out its files and index move with it.
     async fn merge_there(&self, merge: &Merge, style: MergeStyle, place: &Path) -> Result<()> {
         let Merge { branch, into, message, .. } = merge;
-        self.refuse_changes(into, place).await?;
         let git = || Program::with_hooks(place);
-        let mut command = git().args(["merge", "--no-edit", "--quiet"]);
-        command = match style {
-            MergeStyle::Configured => command,
-            MergeStyle::FastForwardOnly => command.arg("--ff-only"),
-            MergeStyle::NoFastForward => command.arg("--no-ff"),
-            MergeStyle::Squash => command.arg("--squash"),
+        // What the settings say of this branch may be half of a merge.
+        let whole = ["merge", "--no-edit", "--quiet", "--commit", "--no-squash"];
+        let mut command = match style {
+            MergeStyle::Configured => git().args(whole),
+            MergeStyle::FastForwardOnly => git().args(whole).arg("--ff-only"),
+            MergeStyle::NoFastForward => git().args(whole).arg("--no-ff"),
+            MergeStyle::Squash => git().args(["-c", "merge.ff=true", "merge", "--no-edit", "--quiet", "--squash"]),
         };
         if style != MergeStyle::Squash {
             // By its full name a tag is not taken for it, and git's message would have that in it.
@@ -132,24 +177,32 @@ impl Repo {
                 None => commit.run().await?,
             };
         }
-        if ended.ok {
-            return Ok(());
+        if !ended.ok {
+            self.take_back(place).await?;
         }
-        let unmerged =
-            git().args(["diff", "--name-only", "--diff-filter=U", "-z"]).stdout("cannot list conflicts").await?;
-        // It was clean before: what is there now is the merge's.
-        git()
-            .args(["reset", "--quiet", "--merge"])
-            .stdout(format!("cannot take back the merge in {}", place.display()))
-            .await?;
-        let conflicts = names(&unmerged);
-        if conflicts.is_empty() {
-            return ended.or_error(format!("cannot merge {branch} into {into}")).map(drop);
-        }
-        Err(conflict(merge, &conflicts))
+        ended.or_error(format!("cannot merge {branch} into {into}")).map(drop)
     }
 
-    async fn refuse_changes(&self, into: &str, place: &Path) -> Result<()> {
+    /// After a hook or a signature was refused. It was clean before, so what is there now is the merge's, or the hook's; where
+    /// git refused before it began, nothing is.
+    async fn take_back(&self, place: &Path) -> Result<()> {
+        let git = || Program::with_hooks(place);
+        let began =
+            |name: &str| self.worktree_at(place).ok().flatten().is_some_and(|it| it.admin_dir.join(name).exists());
+        let staged = !git().args(["diff-index", "--cached", "--quiet", "HEAD"]).run().await?.ok;
+        if !(staged || began("MERGE_HEAD") || began("SQUASH_MSG")) {
+            return Ok(());
+        }
+        if git().args(["reset", "--quiet", "--merge"]).run().await?.ok {
+            return Ok(());
+        }
+        let what = format!("cannot take back the merge in {}", place.display());
+        git().args(["reset", "--quiet", "--hard", "HEAD"]).stdout(what).await.map(drop)
+    }
+
+    /// Nothing of the user's may be in the way: changes, those that git was told to overlook too, and files that it does not
+    /// know and would write over.
+    async fn refuse_changes(&self, into: &str, place: &Path, here: &CommitId, tree: &str) -> Result<()> {
         let what = || format!("{into} is checked out at {} and has changes", place.display());
         let worktree = self.worktree_at(place)?;
         if let Some(operation) = worktree.as_ref().and_then(|worktree| under_way(&worktree.admin_dir)) {
@@ -158,28 +211,29 @@ impl Repo {
                 .because(why)
                 .hint("finish or abort it, then try again"));
         }
-        let (modified, _) = status(place, None).await?;
-        if modified.is_empty() {
+        let mut in_the_way = match &worktree {
+            Some(worktree) => changes(worktree, &Spared::default().and(["*".to_owned()])).await?.modified,
+            None => Vec::new(),
+        };
+        let added = self.changed(here, tree, "A").await?;
+        in_the_way.extend(added.into_iter().filter(|name| place.join(name).symlink_metadata().is_ok()));
+        if in_the_way.is_empty() {
             return Ok(());
         }
         Err(Error::new(Kind::WouldLoseWork, what())
-            .because(modified.iter().take(10).cloned().collect::<Vec<_>>().join(", "))
-            .hint("commit or stash them there, then try again"))
+            .because(in_the_way.iter().take(10).cloned().collect::<Vec<_>>().join(", "))
+            .hint("commit or stash them there, or move them away, then try again"))
     }
 
     /// The merge as objects, then the branch in one step.
-    async fn merge_beside(&self, merge: &Merge, style: MergeStyle, tip: &CommitId, here: &CommitId) -> Result<()> {
+    async fn merge_beside(
+        &self,
+        merge: &Merge,
+        style: MergeStyle,
+        [tip, here]: [&CommitId; 2],
+        tree: &str,
+    ) -> Result<()> {
         let what = format!("cannot merge {} into {}", merge.branch, merge.into);
-        let git = self.git().args(["merge-tree", "--write-tree", "--name-only", "--no-messages", "-z"]);
-        let merged = git.args([here.as_str(), tip.as_str()]).run().await?;
-        let mut parts = merged.stdout.split(|&byte| byte == 0).map(|part| String::from_utf8_lossy(part).into_owned());
-        let Some(tree) = parts.next().filter(|tree| CommitId::parse(tree).is_some()) else {
-            return merged.or_error(what).map(drop);
-        };
-        if !merged.ok {
-            let conflicts: Vec<String> = parts.take_while(|name| !name.is_empty()).collect();
-            return Err(conflict(merge, &conflicts));
-        }
         let failed = |e| Error::new(Kind::Files, what.clone()).because(e);
         let scratch = tempfile::NamedTempFile::new().map_err(failed)?;
         let message = match &merge.message {
@@ -199,7 +253,7 @@ impl Repo {
         if signs.stdout.trim_ascii() == b"true" {
             git = git.arg("-S");
         }
-        let made = git.arg(&tree).stdout(what.clone()).await?;
+        let made = git.arg(tree).stdout(what.clone()).await?;
         let made = CommitId::parse(String::from_utf8_lossy(&made).trim())
             .ok_or_else(|| Error::new(Kind::Git, what).because("git named no commit"))?;
         self.advance(&merge.into, &made, here, &format!("merge {}", merge.branch)).await

@@ -23,6 +23,9 @@ pub(super) const OPTIONS: [&str; 14] = [
     "--diff-algorithm=histogram",
 ];
 
+/// So much text is not in two files by chance.
+const TELLING_BYTES: usize = 6;
+
 /// What `git log` is to print before the patch of each commit: a byte that begins no line of a patch, and the commit.
 pub(super) const HEADER: &str = "--format=%x00%H";
 
@@ -59,18 +62,23 @@ impl Patch {
         Some(rest)
     }
 
-    /// Whether it undoes an earlier change. Lines that are changed further are not undone, nor are those that it moves to
-    /// another file.
+    /// Whether it undoes an earlier change, or some of it: lines that it takes away and puts nothing in their place. Lines
+    /// that are changed further are not undone, nor are those that it moves to another file.
     pub(super) fn takes_back(&self, earlier: &Change) -> bool {
-        let undoes = |it: &Change| {
-            it.file == earlier.file
-                && holds(&it.removed, &earlier.added)
+        let says_something = |line: &&Vec<u8>| line.iter().filter(|byte| byte.is_ascii_alphanumeric()).count() > 1;
+        let takes_away = |it: &Change| {
+            it.added.is_empty() && it.removed.iter().filter(says_something).any(|line| earlier.added.contains(line))
+        };
+        let reverts = |it: &Change| {
+            holds(&it.removed, &earlier.added)
                 && holds(&it.added, &earlier.removed)
                 // Where nothing had been there before, an edit removes the lines too, and puts others in their place.
                 && (!earlier.removed.is_empty() || it.removed.len() >= it.added.len() + earlier.added.len())
         };
-        let keeps =
-            |it: &Change| !earlier.added.is_empty() && it.file != earlier.file && holds(&it.added, &earlier.added);
+        let undoes = |it: &Change| it.file == earlier.file && (takes_away(it) || reverts(it));
+        // A lone bracket is in many files.
+        let telling = earlier.added.iter().map(Vec::len).sum::<usize>() >= TELLING_BYTES;
+        let keeps = |it: &Change| telling && it.file != earlier.file && holds(&it.added, &earlier.added);
         self.changes.iter().any(undoes) && !self.changes.iter().any(keeps)
     }
 }
@@ -195,7 +203,12 @@ mod tests {
         let addition = change("f", &[], &["y"]);
         assert!(patch(&[change("f", &["y"], &[])]).takes_back(&addition));
         assert!(!patch(&[change("f", &["y"], &["z"])]).takes_back(&addition));
-        assert!(!patch(&[change("f", &["y"], &[]), change("g", &[], &["y"])]).takes_back(&addition), "moved");
+        let long = change("f", &[], &["a line", "another"]);
+        let moved = [change("f", &["a line", "another"], &[]), change("g", &[], &["a line", "another"])];
+        assert!(!patch(&moved).takes_back(&long), "moved");
+        let bracket = [change("f", &["y"], &[]), change("g", &[], &["y"])];
+        assert!(patch(&bracket).takes_back(&addition), "too little to tell");
+        assert!(patch(&[change("f", &["another"], &[])]).takes_back(&long), "in part");
         let deletion = change("f", &["x"], &[]);
         assert!(patch(&[change("f", &[], &["x"])]).takes_back(&deletion));
     }

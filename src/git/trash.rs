@@ -7,6 +7,7 @@
 //!
 //! While the admin directory is still where git has it, the removal has not happened: [`Repo::mend_trash`] takes it back.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -30,6 +31,15 @@ const MANIFEST: &str = "entry.json";
 const FILES: &str = "files";
 const ADMIN: &str = "admin";
 
+/// In an admin directory: which entry it is on its way to, or from.
+pub(super) const MARK: &str = "sandbox-trash";
+
+/// In the repository's git directory: where it has entries, a directory a line.
+const PLACES: &str = "sandbox-trash-places";
+
+/// An entry that is being deleted is called so.
+const DROPPED: &str = ".dropped-";
+
 /// Where admin directories are kept, in the repository's git directory, that could not be renamed out of it.
 const APART: &str = "sandbox-trash";
 
@@ -44,6 +54,8 @@ pub struct Keep {
     pub key: TrashKey,
     /// Whether its files are kept, ignored ones and all; else they come again from its index.
     pub files: bool,
+    /// Whether the branch goes too, and is to come back with it.
+    pub branch: bool,
 }
 
 /// What an entry is called: a name, and when it was put there.
@@ -62,6 +74,11 @@ impl TrashKey {
         let at = |from: usize, to: usize| self.time.get(from..to);
         let (date, clock) = ((at(0, 4)?, at(4, 6)?, at(6, 8)?), (at(9, 11)?, at(11, 13)?, at(13, 15)?, at(15, 18)?));
         Some(format!("{}-{}-{}T{}:{}:{}.{}Z", date.0, date.1, date.2, clock.0, clock.1, clock.2, clock.3))
+    }
+
+    /// What tells an admin directory that is on its way from every other, whatever they are called.
+    fn mark(&self) -> String {
+        format!("{}\n{}\n", self.name, self.time)
     }
 
     fn reference(&self, what: &str) -> String {
@@ -101,15 +118,13 @@ pub(super) struct Admin {
     pub(super) was: PathBuf,
     /// Where it is kept; outside of the entry where a rename could not have brought it there.
     pub(super) kept: PathBuf,
-    /// By which it is told from others, whatever they are called.
-    inode: u64,
 }
 
 impl Admin {
     /// Where git has it, if git has it: where it was, or under another name when a later worktree has that.
-    pub(super) fn registered(&self) -> Option<PathBuf> {
+    fn registered(&self, key: &TrashKey) -> Option<PathBuf> {
         let beside = fs::read_dir(self.was.parent()?).into_iter().flatten().flatten().map(|entry| entry.path());
-        let is_it = |path: &PathBuf| path.metadata().is_ok_and(|metadata| metadata.ino() == self.inode);
+        let is_it = |path: &PathBuf| fs::read_to_string(path.join(MARK)).is_ok_and(|mark| mark == key.mark());
         if self.kept.exists() { None } else { beside.into_iter().find(is_it) }
     }
 }
@@ -139,26 +154,42 @@ impl TrashEntry {
             return Ok(());
         }
         let admin = self.admin.as_ref();
-        let moved = admin.and_then(|admin| admin.registered().filter(|path| *path != admin.was));
+        let moved = admin.and_then(|admin| admin.registered(&self.key).filter(|path| *path != admin.was));
         let linked =
             moved.map_or(Ok(()), |path| fs::write(files.join(".git"), format!("gitdir: {}\n", path.display())));
         linked.and_then(|()| fs::rename(&files, &self.worktree)).map_err(|e| {
             Error::new(Kind::Files, format!("cannot bring back {}", self.worktree.display()))
                 .because(e)
-                .hint(format!("its files are in {}", files.display()))
+                .hint(format!("move away what is there; its files are in {}", files.display()))
         })
+    }
+
+    /// The admin directory is where git has it, and on its way no longer.
+    pub(super) fn arrived(&self) {
+        if let Some(place) = self.admin.as_ref().and_then(|admin| admin.registered(&self.key)) {
+            // At worst it is looked at once more.
+            let _ = fs::remove_file(place.join(MARK));
+        }
     }
 
     /// Whether the removal was cut short, or the return: git still has the admin directory, or has it again.
     #[must_use]
     pub fn is_cut_short(&self) -> bool {
-        self.admin.as_ref().is_some_and(|admin| admin.registered().is_some())
+        self.admin.as_ref().is_some_and(|admin| admin.registered(&self.key).is_some())
     }
 
     /// Whether it holds a branch that we made, at a commit.
     #[must_use]
     pub fn holds(&self, branch: &str, at: &CommitId) -> bool {
         !self.is_cut_short() && self.made.as_ref().is_some_and(|made| made.name == branch && made.at == *at)
+    }
+
+    /// Where it is while it is being deleted.
+    #[must_use]
+    pub fn dropped(&self) -> PathBuf {
+        let mut name = std::ffi::OsString::from(DROPPED);
+        name.push(self.place.file_name().unwrap_or_default());
+        self.place.with_file_name(name)
     }
 
     /// Whether there was a worktree, not only a branch.
@@ -200,26 +231,41 @@ impl Repo {
         let mut kept: Vec<(String, &CommitId)> = Vec::new();
         kept.extend(entry.head.as_ref().map(|head| (keep.key.reference("head"), head)));
         kept.extend(entry.made.as_ref().map(|made| (keep.key.reference("branch"), &made.at)));
-        self.keep_commits(&kept).await?;
         let failed = |e: io::Error| {
             Error::new(Kind::Files, format!("cannot put {} into the trash", keep.key.name))
                 .because(format!("{}: {e}", keep.place.display()))
         };
         let private = |dir: &Path| DirBuilder::new().recursive(true).mode(0o700).create(dir);
         private(&keep.place).map_err(failed)?;
+        self.remember_place(&keep.place).map_err(failed)?;
+        self.keep_commits(&kept).await?;
         if let Some(admin) = &entry.admin {
             let outside = admin.kept.parent().filter(|dir| !dir.starts_with(&keep.place));
             outside.map_or(Ok(()), private).map_err(failed)?;
             self.pack_loose_ends(&admin.was, &keep.place).await?;
+            fs::write(admin.was.join(MARK), keep.key.mark()).map_err(failed)?;
         }
         files::replace(&keep.place.join(MANIFEST), &to_json(&entry)?)?;
         Ok(entry)
     }
 
+    /// Trash beside worktrees that are elsewhere by then is found by this. Where they lie inside a checkout, git must not
+    /// see it.
+    fn remember_place(&self, entry: &Path) -> io::Result<()> {
+        let Some(directory) = entry.parent() else { return Ok(()) };
+        fs::write(directory.join(".gitignore"), "*\n")?;
+        let list = self.common_dir().join(PLACES);
+        let line = format!("{}\n", directory.display());
+        if fs::read_to_string(&list).is_ok_and(|text| text.contains(&line)) {
+            return Ok(());
+        }
+        io::Write::write_all(&mut fs::File::options().append(true).create(true).open(list)?, line.as_bytes())
+    }
+
     async fn entry_of(&self, worktree: Option<&Worktree>, keep: &Keep) -> Result<TrashEntry> {
         let name = &keep.key.name;
         let made = match (self.made_at(name)?, self.branch(name)?) {
-            (Some(made_at), Some(at)) => {
+            (Some(made_at), Some(at)) if keep.branch => {
                 Some(MadeBranch { name: name.clone(), at, made_at, settings: self.branch_settings(name).await? })
             }
             _ => None,
@@ -246,7 +292,7 @@ impl Repo {
         let together = metadata.as_ref().map(MetadataExt::dev) == standing.as_ref().map(MetadataExt::dev);
         let apart = || self.common_dir().join(APART).join(keep.place.file_name().unwrap_or_default());
         let kept = if together { keep.place.join(ADMIN) } else { apart() };
-        Admin { was, kept, inode: metadata.map_or(0, |it| it.ino()) }
+        Admin { was, kept }
     }
 
     /// What the trash directories have of this repository, the oldest first. One whose files somebody took away is still
@@ -254,7 +300,9 @@ impl Repo {
     #[must_use]
     pub fn trash(&self, directories: &[PathBuf]) -> Vec<TrashEntry> {
         let mut found = Vec::new();
-        for directory in directories {
+        let remembered = fs::read_to_string(self.common_dir().join(PLACES)).unwrap_or_default();
+        let all: BTreeSet<PathBuf> = directories.iter().cloned().chain(remembered.lines().map(PathBuf::from)).collect();
+        for directory in all {
             for place in fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()) {
                 let entry = read(&place).filter(|entry| entry.common_dir == self.common_dir());
                 found.extend(entry);
@@ -268,13 +316,21 @@ impl Repo {
     /// Takes back a removal that was cut short, and completes a return that was: both end with the worktree in its place.
     pub async fn mend_trash(&self, entry: &TrashEntry) -> Result<()> {
         entry.put_files_back()?;
+        entry.arrived();
         self.drop_trash(entry).await
     }
 
-    /// Deletes an entry, and lets go of its commits: these first, since the entry is found without them and they are not
-    /// without it.
+    /// Deletes an entry, and lets go of its commits. From the first moment on it is none any more, so that nobody brings back
+    /// half of one.
     pub async fn drop_trash(&self, entry: &TrashEntry) -> Result<()> {
         let what = || format!("cannot empty {} from the trash", entry.key.name);
+        let failed =
+            |path: &Path, e: io::Error| Error::new(Kind::Files, what()).because(format!("{}: {e}", path.display()));
+        let dropped = entry.dropped();
+        match fs::rename(&entry.place, &dropped) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(&entry.place, e)),
+            _ => {}
+        }
         let mut commands = String::new();
         for name in ["head", "branch"].map(|what| entry.key.reference(what)) {
             if self.store().commit(&name)?.is_some() {
@@ -283,11 +339,15 @@ impl Repo {
         }
         self.update_refs(commands, &what()).await?;
         let outside = entry.admin.iter().map(|admin| &admin.kept).filter(|kept| !kept.starts_with(&entry.place));
-        for path in outside.chain([&entry.place]) {
-            remove_if_there(path)
-                .map_err(|e| Error::new(Kind::Files, what()).because(format!("{}: {e}", path.display())))?;
+        for path in outside.chain([&dropped]) {
+            remove_if_there(path).map_err(|e| failed(path, e))?;
         }
         // Made by us, and gone only where nothing else is in them.
+        if let Some(directory) = entry.place.parent()
+            && fs::read_dir(directory).is_ok_and(|entries| entries.flatten().all(|it| it.file_name() == ".gitignore"))
+        {
+            let _ = fs::remove_file(directory.join(".gitignore"));
+        }
         for directory in entry.place.ancestors().skip(1).take(2).chain([&*self.common_dir().join(APART)]) {
             let _ = fs::remove_dir(directory);
         }
@@ -298,6 +358,9 @@ impl Repo {
 /// The entry at a place; none where there is none, or none that this user, or this version, can read: where worktrees are
 /// may be shared.
 fn read(place: &Path) -> Option<TrashEntry> {
+    if place.file_name()?.as_encoded_bytes().starts_with(b".") {
+        return None;
+    }
     let text = files::read(&place.join(MANIFEST)).ok().flatten()?;
     let mut entry: TrashEntry = serde_json::from_str(&text).ok()?;
     if entry.schema_version > SCHEMA_VERSION {

@@ -1,9 +1,12 @@
 //! Bringing back what a removal put into the trash: branch, commits, index, an operation under way, files.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::checkout::clear_index_lock;
+use super::program::Program;
 use super::trash::MadeBranch;
 use super::{Presence, Repo, TrashEntry};
 use crate::error::{Error, Kind, Result};
@@ -63,13 +66,20 @@ impl Repo {
     /// Fails with [`Kind::NotOurs`] where its place or its branch is taken.
     pub async fn bring_back(&self, entry: &TrashEntry) -> Result<BroughtBack> {
         self.refuse_taken(entry)?;
+        if let Some(admin) = entry.admin.as_ref().filter(|admin| !admin.kept.is_dir()) {
+            return Err(Error::new(Kind::Files, format!("cannot bring {} back", entry.key.name))
+                .because(format!("what git had of it is gone: {}", admin.kept.display()))
+                .hint(format!(
+                    "its files are in {}, its commits under refs/sandbox/trash",
+                    entry.kept_files().display()
+                )));
+        }
         if let Some(made) = &entry.made {
             self.make_again(made).await?;
         }
         let Some(admin) = &entry.admin else {
             return self.drop_trash(entry).await.map(|()| BroughtBack::default());
         };
-        let moved_branch = self.point_head(entry, &admin.kept).await?;
         self.unpack_loose_ends(&entry.place)?;
         let turn = self.turn().await;
         let place = free_name(&admin.was);
@@ -77,11 +87,14 @@ impl Repo {
             .and_then(|()| fs::rename(&admin.kept, &place))
             .map_err(|e| Error::new(Kind::Files, format!("cannot bring {} back", entry.key.name)).because(e))?;
         drop(turn);
+        let moved_branch = self.point_head(entry, &place).await?;
         if let Some(parent) = entry.worktree.parent() {
             // Where the last sandbox went, its parent went too.
             let _ = fs::create_dir_all(parent);
         }
         entry.put_files_back()?;
+        entry.arrived();
+        clear_index_lock(&place, &entry.worktree)?;
         if self.worktree_at(&entry.worktree)?.is_some_and(|it| it.presence == Presence::Gone) {
             self.restore_worktree(&entry.worktree).await?;
         }
@@ -100,8 +113,14 @@ impl Repo {
         }
         let _ = write!(commands, "update {note}\0{made_at}\0\0");
         self.update_refs(commands, &what).await?;
+        let mut cleared = BTreeSet::new();
         for (key, value) in settings {
-            self.configure(&[&format!("branch.{name}.{key}"), value]).await?;
+            let full = format!("branch.{name}.{key}");
+            // A key may have several values; an undo that was killed may have written some.
+            if cleared.insert(key) && !self.branch_settings(name).await?.iter().all(|(there, _)| there != key) {
+                self.configure(&["--unset-all", &full]).await?;
+            }
+            self.configure(&["--add", &full, value]).await?;
         }
         Ok(())
     }
@@ -112,8 +131,10 @@ impl Repo {
         match self.branch(branch)? {
             Some(here) if here == *head => Ok(None),
             Some(_) => {
-                crate::files::replace(&admin_dir.join("HEAD"), &format!("{head}\n"))?;
-                Ok(Some(branch.clone()))
+                // Through git: where references are in tables, the file `HEAD` says nothing.
+                let what = format!("cannot put the head of {} where it was", entry.worktree.display());
+                let git = Program::at(admin_dir).args(["update-ref", "--no-deref", "HEAD", head.as_str()]);
+                git.stdout(what).await.map(|_| Some(branch.clone()))
             }
             None => {
                 let create = format!("create refs/heads/{branch}\0{head}\0");

@@ -1,12 +1,15 @@
 //! Weighing what would be lost with a worktree and its branch.
 
 use std::fs;
+use std::future::Future;
 use std::path::Path;
+use std::pin::Pin;
 
 use super::discover::path;
 use super::modules::staged;
 use super::objection::{Listing, Objection};
 use super::program::Program;
+use super::submodule::submodules;
 use super::worktree::resolved;
 use super::{Presence, Repo, Spared, Worktree, ignored};
 use crate::error::{Error, Kind, Result};
@@ -109,7 +112,8 @@ impl Repo {
         if worktree.is_some_and(|there| there.branch.as_deref() != Some(branch)) {
             return Ok(false);
         }
-        Ok(self.landing(&tip, self.made_at(branch)?.as_ref()).await?.is_some())
+        // Where that cannot be told (a partial clone without its remote) it has not.
+        Ok(self.landing(&tip, self.made_at(branch)?.as_ref()).await.unwrap_or(None).is_some())
     }
 
     /// What hangs on the worktree's head, or on a branch that we made, and on nothing that stays.
@@ -151,11 +155,12 @@ async fn losses(worktree: &Worktree, spared: &Spared) -> Result<Vec<Objection>> 
     match worktree.presence {
         Presence::Here if !worktree.is_linked() => objections.push(Objection::Unlinked),
         Presence::Here => {
-            let found = if worktree.is_checked_out() {
+            let mut found = if worktree.is_checked_out() {
                 changes(worktree, spared).await?
             } else {
                 strangers(worktree, spared).await?
             };
+            below(&worktree.path, spared, &mut found).await?;
             objections.extend(Listing::of(&found.modified).map(|files| Objection::Modified { files }));
             objections.extend(Listing::of(&found.untracked).map(|files| Objection::Untracked { files }));
             objections.extend(Listing::of(&found.ignored).map(|files| Objection::Ignored { files }));
@@ -198,7 +203,7 @@ fn entries(dir: &Path) -> Vec<String> {
 
 /// Modified and untracked paths. Files whose changes the user told git to overlook (`--skip-worktree`,
 /// `--assume-unchanged`) would be lost like any other: where there are some, they are looked at in a copy of the index.
-async fn changes(worktree: &Worktree, spared: &Spared) -> Result<Found> {
+pub(super) async fn changes(worktree: &Worktree, spared: &Spared) -> Result<Found> {
     let overlooked = overlooked(&worktree.path).await?;
     if overlooked.is_empty() {
         return find(&worktree.path, spared, None).await;
@@ -231,10 +236,39 @@ async fn overlooked(worktree: &Path) -> Result<Vec<u8>> {
 
 /// Files that would go with a worktree's directory.
 #[derive(Default)]
-struct Found {
-    modified: Vec<String>,
+pub(super) struct Found {
+    pub(super) modified: Vec<String>,
     untracked: Vec<String>,
     ignored: Vec<String>,
+}
+
+/// What git in the worktree does not see of its submodules, and theirs: ignored files, and files that the user told git to
+/// overlook. Whether these differ is not asked.
+fn below<'a>(
+    checkout: &'a Path,
+    spared: &'a Spared,
+    found: &'a mut Found,
+) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>> {
+    Box::pin(async move {
+        if !checkout.join(".gitmodules").is_file() {
+            return Ok(());
+        }
+        for submodule in submodules(checkout).await? {
+            let place = checkout.join(&submodule.path);
+            if !place.join(".git").exists() {
+                continue;
+            }
+            let mut inner = Found { ignored: ignored::ignored(&place, spared, None).await?, ..Found::default() };
+            let overlooked = overlooked(&place).await?;
+            let flagged = overlooked.split(|&byte| byte == 0).filter(|name| !name.is_empty());
+            inner.modified.extend(flagged.map(|name| String::from_utf8_lossy(name).into_owned()));
+            below(&place, spared, &mut inner).await?;
+            let whole = |name: &String| format!("{}/{name}", submodule.path.display());
+            found.ignored.extend(inner.ignored.iter().map(whole));
+            found.modified.extend(inner.modified.iter().map(whole));
+        }
+        Ok(())
+    })
 }
 
 async fn find(worktree: &Path, spared: &Spared, index: Option<&Path>) -> Result<Found> {
@@ -248,7 +282,7 @@ async fn find(worktree: &Path, spared: &Spared, index: Option<&Path>) -> Result<
 }
 
 /// What `git status` says, with options that win over settings that would hide some.
-pub(super) async fn status(worktree: &Path, index: Option<&Path>) -> Result<(Vec<String>, Vec<String>)> {
+async fn status(worktree: &Path, index: Option<&Path>) -> Result<(Vec<String>, Vec<String>)> {
     let status =
         ["status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=normal", "--ignore-submodules=none"];
     let mut git = Program::within(worktree).args(status).env("GIT_OPTIONAL_LOCKS", "0");

@@ -56,6 +56,15 @@ impl Worktree {
         links_to(&self.path, &self.admin_dir)
     }
 
+    /// Whether a commit was made in it, as its log has it: what is only moved to is nobody's work.
+    #[must_use]
+    pub fn has_been_worked_in(&self) -> bool {
+        let log = fs::read_to_string(self.admin_dir.join("logs/HEAD")).unwrap_or_default();
+        let work = ["commit", "cherry-pick", "rebase (", "revert", "am:"];
+        let did = |line: &str| line.split_once('\t').is_some_and(|(_, how)| work.iter().any(|it| how.starts_with(it)));
+        log.lines().any(|line| did(line) || line.contains("Merge made by"))
+    }
+
     /// The commit that was checked out first, as its log has it; none where no log is kept.
     #[must_use]
     pub fn first_head(&self) -> Option<CommitId> {

@@ -25,10 +25,13 @@ pub enum Extent<'a> {
 }
 
 /// How a whole sandbox goes.
+#[expect(clippy::struct_excessive_bools, reason = "what was asked for, a flag each")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Removal {
     /// Whether it goes in spite of what would be lost: all that is moved into the trash.
     pub forced: bool,
+    /// Whether its commits have just been merged: they are no loss then.
+    pub merged: bool,
     /// Whether the branch stays, the user's from then on.
     pub keep_branch: bool,
     /// Whether the volumes stay.
@@ -43,8 +46,10 @@ impl Removal {
     /// The entry in the trash of a task whose worktree was, or would have been, in a directory.
     fn entry(&self, name: &str, directory: &Path) -> Keep {
         let key = TrashKey { name: name.to_owned(), time: self.time.clone() };
-        let place = directory.join(TRASH).join(format!("{}.{}", name.replace('/', "-"), self.time));
-        Keep { place, key, files: self.forced }
+        // No two tasks are called alike there.
+        let place =
+            directory.join(TRASH).join(format!("{}.{}", name.replace('%', "%25").replace('/', "%2F"), self.time));
+        Keep { place, key, files: self.forced, branch: !self.keep_branch }
     }
 }
 

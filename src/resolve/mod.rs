@@ -95,9 +95,15 @@ pub async fn resolve(
     }
     let path = match &sandbox {
         Some(sandbox) if sandbox.worktree.presence == Presence::Unknown => return Err(out_of_sight(sandbox)),
+        Some(sandbox) if sandbox.worktree.is_gone() && !sandbox.is_on_its_file_system() => {
+            return Err(out_of_sight(sandbox));
+        }
         Some(sandbox) => sandbox.worktree.path.clone(),
         None => site.worktrees_root().join(&record.claim.names.directory),
     };
+    if sandbox.as_ref().is_none_or(|sandbox| !sandbox.worktree.is_gone()) {
+        record.file_system = path.ancestors().find_map(file_system);
+    }
     if sandbox.is_none() && site.repo.worktree_at(&path)?.is_none() {
         check_target(site, &path)?;
     }

@@ -37,10 +37,11 @@ impl Real<'_> {
     pub async fn drop_trash(&self, entry: &TrashEntry) -> Result<()> {
         let Err(error) = self.site.repo.drop_trash(entry).await else { return Ok(()) };
         let Ok(task) = TaskName::parse(&entry.key.name) else { return Err(error) };
-        if error.kind() != Kind::Files || !entry.place.is_dir() {
+        let dropped = entry.dropped();
+        if error.kind() != Kind::Files || !dropped.is_dir() {
             return Err(error);
         }
-        reclaim::reclaim(self, &self.site.identity(&task)?, &entry.place).await?;
+        reclaim::reclaim(self, &self.site.identity(&task)?, &dropped).await?;
         self.site.repo.drop_trash(entry).await
     }
 

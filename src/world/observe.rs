@@ -110,7 +110,13 @@ async fn losses(world: &Real<'_>, scope: &Scope, worktree: Option<&WorktreeSeen>
     match worktree {
         Some(seen) => {
             let spared = world.site.spared(seen.record.as_ref().map(|record| record.env_file.as_str()));
-            world.site.repo.removal_objections(&seen.path, task, &spared).await
+            let mut objections = world.site.repo.removal_objections(&seen.path, task, &spared).await?;
+            // The mount point of a disk that is away looks like an empty directory.
+            let is_away = |sandbox: Sandbox| !sandbox.is_on_its_file_system();
+            if seen.missing && world.site.find(&scope.identity.task)?.is_some_and(is_away) {
+                objections.push(Objection::OutOfSight);
+            }
+            Ok(objections)
         }
         None => world.site.repo.branch_objections(task).await,
     }

@@ -68,6 +68,21 @@ fn what_is_done_goes_and_what_is_dirty_locked_or_fresh_stays() {
     assert_eq!(fs::read_to_string(desk.worktrees().join("squashed/squashed")).unwrap(), "work\n");
 }
 
+/// Intent: that it followed the default branch is no work that has arrived.
+#[test]
+fn a_branch_that_only_followed_the_default_one_stays() {
+    let desk = Desk::new();
+    let _engine = desk.engine();
+    let made = desk.made("fix");
+    desk.write("src/blog/.git/info/exclude", "/.env.worktree\n");
+    desk.commit(&desk.repo(), "other", "1\n");
+    desk.git(&made.path, &["merge", "--quiet", "--ff-only", "main"]);
+    assert_eq!(desk.run(["gc", "--dry-run"]).succeeds(), "keep    fix: neither merged nor expired\n");
+    desk.commit(&made.path, "feature", "1\n");
+    desk.git(&desk.repo(), &["merge", "--quiet", "fix"]);
+    assert_eq!(desk.run(["gc", "--dry-run"]).succeeds(), "remove  fix: merged into main\n");
+}
+
 #[test]
 fn the_answer_in_json_is_one_document() {
     let desk = several();

@@ -246,7 +246,12 @@ fn a_large_file() {
 
 #[test]
 fn a_change_in_a_submodule() {
-    for (change, said) in [("file", "1 modified file: lib"), ("commit", "1 commit of submodules on no remote: lib")] {
+    let changes = [
+        ("file", "1 modified file: lib"),
+        ("commit", "1 commit of submodules on no remote: lib"),
+        ("ignored", "1 ignored file: lib/.env"),
+    ];
+    for (change, said) in changes {
         holds(
             |desk, path| {
                 let origin = desk.root().join("leaf");
@@ -256,10 +261,13 @@ fn a_change_in_a_submodule() {
                 desk.git(path, &[&allow[..], &[origin.to_str().unwrap(), "lib"]].concat());
                 desk.git(path, &["commit", "--quiet", "-m", "leaf"]);
                 desk.git(&desk.repo(), &["merge", "--quiet", "fix"]);
-                if change == "file" {
-                    fs::write(path.join("lib/file"), "changed").unwrap();
-                } else {
-                    desk.commit(&path.join("lib"), "work", "1");
+                match change {
+                    "file" => fs::write(path.join("lib/file"), "changed").unwrap(),
+                    "ignored" => {
+                        fs::write(desk.repo().join(".git/worktrees/fix/modules/lib/info/exclude"), ".env\n").unwrap();
+                        fs::write(path.join("lib/.env"), "SECRET").unwrap();
+                    }
+                    _ => desk.commit(&path.join("lib"), "work", "1"),
                 }
             },
             said,

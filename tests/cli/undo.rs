@@ -164,3 +164,36 @@ fn a_stash_is_mentioned_and_stays() {
     ran.succeeds();
     assert_eq!(desk.git(&desk.repo(), &["stash", "list"]).lines().count(), 1);
 }
+
+#[test]
+fn a_worktree_that_was_elsewhere_comes_back_there() {
+    let desk = Desk::new();
+    let _engine = desk.engine();
+    for (task, slot) in [("feature-a", 101), ("feature-b", 102)] {
+        with_notes(&desk, task, slot);
+    }
+    // The directory of a task need not be called after it.
+    fs::create_dir(desk.worktrees().join("elsewhere")).unwrap();
+    desk.git(&desk.repo(), &["worktree", "move", "../blog-wt/feature-b", "../blog-wt/elsewhere/b"]);
+    desk.run(["rm", "--all", "--force"]).succeeds();
+    desk.run(["undo", "feature-b"]).succeeds();
+    desk.run(["undo", "feature-a"]).succeeds();
+    assert!(desk.worktrees().join("elsewhere/b/notes").exists() && desk.worktrees().join("feature-a/notes").exists());
+}
+
+#[test]
+fn what_was_staged_comes_back_as_often_as_it_goes() {
+    let desk = Desk::new();
+    let _engine = desk.engine();
+    let made = desk.made("fix");
+    desk.write("src/blog/.git/info/exclude", "/.env.worktree\n");
+    fs::write(made.path.join("new"), "staged\n").unwrap();
+    desk.git(&made.path, &["add", "new"]);
+    for _ in 0..3 {
+        desk.run(["rm", "--force", "fix"]).succeeds();
+        desk.run(["undo", "fix"]).succeeds();
+        assert_eq!(desk.git(&made.path, &["status", "--porcelain"]), "A  new");
+    }
+    // Nothing of ours is left in git's part of it.
+    assert!(!desk.repo().join(".git/worktrees/fix/sandbox-trash").exists());
+}

@@ -38,7 +38,7 @@ async fn verdict(scratch: &Scratch, fork: &CommitId) -> Option<Landing> {
 
 /// Two commits on the branch: one line changed, and a file added.
 fn two_commits(scratch: &Scratch) -> [CommitId; 2] {
-    [edit(&scratch.main(), "file", "5", "five\n"), commit(&scratch.main(), "new", "a\nb\nc\n")]
+    [edit(&scratch.main(), "file", "5", "five\n"), commit(&scratch.main(), "new", "alpha\nb\nc\n")]
 }
 
 fn squash(dir: &Path) {
@@ -293,4 +293,55 @@ async fn a_mode_a_binary_file_and_a_name_out_of_the_ordinary_are_recognised() {
     fs::write(main.join("ä \"b\"\t"), b"\0\x02\xff").unwrap();
     git(&main, &["commit", "--quiet", "--all", "--message", "other bytes"]);
     assert_eq!(verdict(&scratch, &fork).await, Some(Landing::Squashed));
+}
+
+#[tokio::test]
+async fn the_same_lines_elsewhere_in_the_file_do_not_count() {
+    let (scratch, since) = on_task();
+    edit(&scratch.main(), "file", "2", "2\nretries: 3\n");
+    let main = back_to_main(&scratch);
+    edit(&main, "file", "9", "9\nretries: 3\n");
+    assert_eq!(verdict(&scratch, &since).await, None);
+    git(&main, &["switch", "--quiet", "task"]);
+    edit(&main, "file", "5", "5\nlimit: 7\n");
+    git(&main, &["switch", "--quiet", "main"]);
+    edit(&main, "file", "8", "8\nlimit: 7\n");
+    assert_eq!(verdict(&scratch, &since).await, None, "commit by commit");
+}
+
+#[tokio::test]
+async fn what_was_taken_away_bit_by_bit_does_not_count() {
+    let lines = "first line\nsecond line\nthird line\n";
+    for edited in [false, true] {
+        let (scratch, since) = on_task();
+        edit(&scratch.main(), "file", "5", &format!("5\n{lines}"));
+        let main = back_to_main(&scratch);
+        edit(&main, "file", "1", "one\n");
+        squash(&main);
+        if edited {
+            edit(&main, "file", "second line", "2nd line\n");
+            assert_eq!(verdict(&scratch, &since).await, Some(Landing::Squashed));
+            edit(&main, "file", "first line\n2nd line\nthird line", "");
+        } else {
+            edit(&main, "file", "first line", "");
+            edit(&main, "file", "second line\nthird line", "");
+        }
+        edit(&main, "file", "9", "9\n9a\n");
+        assert_eq!(verdict(&scratch, &since).await, None, "edited between: {edited}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_merge_dropped_does_not_count() {
+    let (scratch, since) = on_task();
+    edit(&scratch.main(), "file", "5", "five and more\n");
+    let main = back_to_main(&scratch);
+    squash(&main);
+    git(&main, &["switch", "--quiet", "--create", "side", "HEAD~1"]);
+    edit(&main, "file", "9", "nine\n");
+    git(&main, &["switch", "--quiet", "main"]);
+    git(&main, &["merge", "--quiet", "--no-ff", "--no-commit", "side"]);
+    fs::write(main.join("file"), LINES.replace("9\n", "nine\n")).unwrap();
+    git(&main, &["commit", "--quiet", "--all", "--message", "an evil merge"]);
+    assert_eq!(verdict(&scratch, &since).await, None);
 }

@@ -110,8 +110,17 @@ async fn a_target_with_changes_is_left_alone() {
     fs::write(scratch.main().join("notes"), "mine\n").unwrap();
     fs::write(scratch.main().join("work"), "mine\n").unwrap();
     let error = scratch.repo().merge(&merge(MergeStyle::Configured)).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Git);
+    assert_eq!(error.kind(), Kind::WouldLoseWork);
     assert_eq!(fs::read_to_string(scratch.main().join("work")).unwrap(), "mine\n");
+    // Not even one that it ignores, or was told to overlook.
+    scratch.repo().exclude("work").unwrap();
+    assert_eq!(scratch.repo().merge(&merge(MergeStyle::NoFastForward)).await.unwrap_err().kind(), Kind::WouldLoseWork);
+    git(&scratch.main(), &["update-index", "--assume-unchanged", "README"]);
+    fs::write(&path, "mine\n").unwrap();
+    assert_eq!(scratch.repo().merge(&merge(MergeStyle::NoFastForward)).await.unwrap_err().kind(), Kind::WouldLoseWork);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "mine\n");
+    git(&scratch.main(), &["update-index", "--no-assume-unchanged", "README"]);
+    git(&scratch.main(), &["checkout", "--quiet", "README"]);
     fs::remove_file(scratch.main().join("work")).unwrap();
     scratch.repo().merge(&merge(MergeStyle::Configured)).await.unwrap();
     assert_eq!(fs::read_to_string(scratch.main().join("notes")).unwrap(), "mine\n");
@@ -125,7 +134,9 @@ async fn a_hook_that_refuses_is_heeded_and_everything_stays_as_it_was() {
             on_main(&scratch, "other", "1\n");
             let path = scratch.main().join(".git/hooks").join(hook);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(&path, "#!/bin/sh\necho not on a Friday >&2\nexit 1\n").unwrap();
+            // As those do that mend white space.
+            let script = "#!/bin/sh\n[ -f work ] && echo mended >work\necho not on a Friday >&2\nexit 1\n";
+            fs::write(&path, script).unwrap();
             fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
             let before = state(&scratch);
             let error = scratch.repo().merge(&merge(MergeStyle::Configured)).await.unwrap_err();

@@ -24,7 +24,8 @@ async fn made(scratch: &Scratch) -> PathBuf {
 
 fn keep(path: &Path, files: bool) -> Keep {
     let key = TrashKey { name: "x".into(), time: "20300101T000000000Z".into() };
-    Keep { place: path.parent().unwrap().join(DIRECTORY).join("x.20300101T000000000Z"), key, files }
+    let place = path.parent().unwrap().join(DIRECTORY).join("x.20300101T000000000Z");
+    Keep { place, key, files, branch: true }
 }
 
 fn entries(scratch: &Scratch) -> Vec<TrashEntry> {
