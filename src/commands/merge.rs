@@ -122,11 +122,13 @@ async fn merged(site: &Site, sandbox: &Sandbox, merge: &Merge, keep: bool) -> Re
     let (task, path) = (sandbox.task(), &sandbox.worktree.path);
     let spared = site.spared(Some(&sandbox.record.env_file));
     let objections = site.repo.removal_objections(path, task.as_str(), &spared).await?;
+    let dirty = |it: &Objection| {
+        matches!(it, Objection::Modified { .. } | Objection::Untracked { .. } | Objection::UnderWay { .. })
+    };
     let counts = |it: &&Objection| match it {
         // That is what is merged, unless another branch, or none, is checked out.
         Objection::Commits { .. } => sandbox.worktree.branch.as_deref() != Some(task.as_str()) && !keep,
-        Objection::Modified { .. } | Objection::Untracked { .. } | Objection::UnderWay { .. } => true,
-        _ => !keep,
+        _ => dirty(it) || !keep,
     };
     let mut list: Vec<String> = objections.iter().filter(counts).map(ToString::to_string).collect();
     let at_work = if keep { Vec::new() } else { processes::working_in(&resolved(path)) };
@@ -136,7 +138,8 @@ async fn merged(site: &Site, sandbox: &Sandbox, merge: &Merge, keep: bool) -> Re
     }
     let error = Error::new(Kind::WouldLoseWork, format!("{task} is not ready to be merged")).because(list.join("\n"));
     let error = error.hint(format!("commit what is worth keeping in {}, and clear away the rest", path.display()));
-    Err(if keep { error } else { error.hint("--keep merges the commits alone and keeps the sandbox") })
+    let keeping_helps = !keep && !objections.iter().any(dirty);
+    Err(if keeping_helps { error.hint("--keep merges the commits alone and keeps the sandbox") } else { error })
 }
 
 fn sentence(merge: &Merge, merged: &Merged) -> String {

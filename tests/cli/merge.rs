@@ -59,12 +59,14 @@ fn what_is_not_committed_stops_it_before_anything_is_merged() {
       because: 1 untracked file: notes
                1 ignored file: .env
       hint: commit what is worth keeping in [DESK]/src/blog-wt/fix, and clear away the rest
-      hint: --keep merges the commits alone and keeps the sandbox
     ");
     ran.fails(Kind::WouldLoseWork);
     desk.run(["merge", "fix", "--keep"]).fails(Kind::WouldLoseWork);
     assert_eq!(desk.git(&desk.repo(), &["for-each-ref"]), before);
     fs::remove_file(made.path.join("notes")).unwrap();
+    let ran = desk.run(["merge", "fix"]);
+    assert!(ran.stderr.contains("--keep merges the commits alone"), "{}", ran.stderr);
+    ran.fails(Kind::WouldLoseWork);
     desk.run(["merge", "fix", "--keep"]).succeeds();
 }
 
