@@ -9,9 +9,9 @@ use super::{Context, rm};
 use crate::apply::apply;
 use crate::engine::{Engine, Image};
 use crate::error::{Error, Kind, Result};
+use crate::gc;
 use crate::gc::orphans::Left;
 use crate::gc::verdict::{Facts, Verdict};
-use crate::gc::{self};
 use crate::git::TrashEntry;
 use crate::plan::{Extent, Removal, teardown};
 use crate::report;
@@ -234,8 +234,7 @@ async fn collect(findings: &Findings, engine: &Engine, context: &Context) -> Res
 
 /// As `rm` does it, which weighs everything once more, under the sandbox's lock.
 async fn remove(site: &Site, found: &Found, engine: &Engine, context: &Context) -> Result<Value> {
-    let removal = Removal { worktrees: site.worktrees_root(), time: rm::now(), ..Removal::default() };
-    rm::remove(&Real { engine, site }, &found.identity.task, &removal, context).await
+    rm::remove(&Real { engine, site }, &found.identity.task, &rm::plain_removal(site), context).await
 }
 
 /// Where the repository is gone, labels are all that is left to go by.

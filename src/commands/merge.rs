@@ -84,8 +84,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     }
     let removed = match &engine {
         Some(engine) => {
-            let removal =
-                Removal { merged: true, worktrees: site.worktrees_root(), time: rm::now(), ..Removal::default() };
+            let removal = Removal { merged: true, ..rm::plain_removal(&site) };
             Some(rm::remove(&Real { engine, site: &site }, &task, &removal, context).await?)
         }
         None => None,

@@ -83,17 +83,16 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
 fn removal(args: &Args, site: &Site) -> Removal {
     Removal {
         forced: args.force,
-        merged: false,
         keep_branch: args.keep_branch,
         keep_volumes: args.keep_volumes,
-        worktrees: site.worktrees_root(),
-        time: now(),
+        ..plain_removal(site)
     }
 }
 
-/// The time as the trash has it.
-pub(super) fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ").to_string()
+/// One at this moment that refuses to lose work and keeps nothing.
+pub(super) fn plain_removal(site: &Site) -> Removal {
+    let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ").to_string();
+    Removal { worktrees: site.worktrees_root(), time, ..Removal::default() }
 }
 
 async fn print_plans(world: &Real<'_>, tasks: &[TaskName], removal: &Removal, context: &Context) -> Result<()> {

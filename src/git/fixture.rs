@@ -69,6 +69,15 @@ impl Scratch {
         Repo::discover(&self.main()).unwrap()
     }
 
+    /// Another repository, committed as the submodule `lib/leaf` of this one.
+    pub(super) fn add_submodule(&self) {
+        git(self.path(), &["init", "--quiet", "-b", "main", "leaf"]);
+        commit(&self.path().join("leaf"), "file", "leaf");
+        let url = self.path().join("leaf").display().to_string();
+        git(&self.main(), &["submodule", "--quiet", "add", &url, "lib/leaf"]);
+        git(&self.main(), &["commit", "--quiet", "-m", "leaf"]);
+    }
+
     /// A linked worktree beside the main checkout, on a new branch of that name.
     pub(super) fn linked(&self, branch: &str) -> PathBuf {
         let path = self.path().join(branch);

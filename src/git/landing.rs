@@ -91,8 +91,8 @@ impl Repo {
         let history = self.history(&base, target, &whole).await?;
         // The newest counts: work that was taken back may have come again. The same lines may stand elsewhere in the file,
         // so merging the work into that commit must change nothing.
-        for (place, _) in history.iter().enumerate().filter(|(_, patch)| patch.has(&whole)) {
-            let Some(commit) = CommitId::parse(&history[place].commit) else { continue };
+        for (place, patch) in history.iter().enumerate().filter(|(_, patch)| patch.has(&whole)) {
+            let Some(commit) = CommitId::parse(&patch.commit) else { continue };
             if self.adds_nothing(&commit, tip).await? {
                 let later: Vec<&Patch> = history[..place].iter().collect();
                 let back = taken_back(&whole, &later);
@@ -141,10 +141,7 @@ impl Repo {
         for patch in history.iter_mut().filter(|_| !paths.is_empty()) {
             if of.iter().any(|change| patch.takes_back(change)) {
                 let what = format!("cannot tell what {} changes", patch.commit);
-                let git =
-                    self.git().args(["log", "--max-count=1", "--remerge-diff", "--no-show-signature", "--no-notes"]);
-                let git = git.arg(patch::HEADER).args(patch::OPTIONS).arg(&patch.commit);
-                let whole = patch::parse(&git.stdout(what).await?);
+                let whole = self.patches(&["--max-count=1", &patch.commit], &[], what).await?;
                 patch.changes = whole.into_iter().flat_map(|patch| patch.changes).collect();
             }
         }
@@ -167,10 +164,14 @@ impl Repo {
 
     async fn log(&self, from: &CommitId, to: &CommitId, paths: &[String]) -> Result<Vec<Patch>> {
         let what = format!("cannot read the commits up to {}", to.short());
-        // Of a merge, what is in neither of its sides: conflicts that were resolved, and lines that were dropped.
-        let git = self.git().args(["log", "--topo-order", "--full-history", "--show-pulls", "--remerge-diff"]);
-        let git = git.args(["--no-show-signature", "--no-notes"]);
-        let git = git.arg(patch::HEADER).args(patch::OPTIONS).arg(format!("{from}..{to}")).arg("--").args(paths);
+        let range = format!("{from}..{to}");
+        self.patches(&["--topo-order", "--full-history", "--show-pulls", &range], paths, what).await
+    }
+
+    /// Of a merge, what is in neither of its sides: conflicts that were resolved, and lines that were dropped.
+    async fn patches(&self, which: &[&str], paths: &[String], what: String) -> Result<Vec<Patch>> {
+        let git = self.git().args(["log", "--remerge-diff", "--no-show-signature", "--no-notes", patch::HEADER]);
+        let git = git.args(patch::OPTIONS).args(which).arg("--").args(paths);
         Ok(patch::parse(&git.stdout(what).await?))
     }
 

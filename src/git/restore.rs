@@ -134,11 +134,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_done_in_a_submodule_comes_back() {
         let scratch = Scratch::with_commit("myapp");
-        git(scratch.path(), &["init", "--quiet", "-b", "main", "leaf"]);
-        commit(&scratch.path().join("leaf"), "file", "leaf");
-        let url = scratch.path().join("leaf").display().to_string();
-        git(&scratch.main(), &["submodule", "--quiet", "add", &url, "lib/leaf"]);
-        git(&scratch.main(), &["commit", "--quiet", "-m", "leaf"]);
+        scratch.add_submodule();
         let path = scratch.linked("x");
         scratch.repo().checkout(&path).await.unwrap();
         let leaf = path.join("lib/leaf");

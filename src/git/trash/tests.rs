@@ -157,11 +157,7 @@ async fn of_a_clean_worktree_the_commits_are_kept_and_its_files_come_again() {
 #[tokio::test]
 async fn a_submodule_with_work_of_its_own_comes_back() {
     let scratch = Scratch::with_commit("myapp");
-    git(scratch.path(), &["init", "--quiet", "-b", "main", "leaf"]);
-    commit(&scratch.path().join("leaf"), "file", "leaf");
-    let url = scratch.path().join("leaf").display().to_string();
-    git(&scratch.main(), &["submodule", "--quiet", "add", &url, "lib/leaf"]);
-    git(&scratch.main(), &["commit", "--quiet", "-m", "leaf"]);
+    scratch.add_submodule();
     let path = made(&scratch).await;
     let head = commit(&path.join("lib/leaf"), "work", "1");
     fs::write(path.join("lib/leaf/new"), "untracked").unwrap();
