@@ -100,12 +100,20 @@ impl Site {
 
     /// What the trash has of the repository's sandboxes, the oldest first: beside the worktrees, wherever these are.
     pub fn trash(&self) -> Result<Vec<TrashEntry>> {
+        Ok(self.repo.trash(&self.trash_directories()?))
+    }
+
+    /// What is left of entries that are none any more.
+    pub fn trash_remains(&self) -> Result<Vec<TrashEntry>> {
+        self.repo.trash_remains(&self.trash_directories()?)
+    }
+
+    fn trash_directories(&self) -> Result<Vec<PathBuf>> {
         let known = self.repo.worktrees()?.into_iter().filter(|it| !it.is_main);
         let known = known.filter_map(|it| it.path.parent().map(Path::to_owned));
         let roots: BTreeSet<PathBuf> =
             known.chain([self.worktrees_root(), resolved(&self.repo.worktrees_root_default())]).collect();
-        let directories: Vec<PathBuf> = roots.into_iter().map(|root| root.join(TRASH)).collect();
-        Ok(self.repo.trash(&directories))
+        Ok(roots.into_iter().map(|root| root.join(TRASH)).collect())
     }
 
     /// Which sandbox a task is, here. One that was made before the repository was moved keeps the identity that its

@@ -16,7 +16,7 @@ use crate::git::TrashEntry;
 use crate::plan::{Extent, Removal, teardown};
 use crate::report;
 use crate::site::Site;
-use crate::task::Identity;
+use crate::task::{Identity, TaskName};
 use crate::world::Real;
 
 /// Remove what is merged, expired or orphaned.
@@ -213,8 +213,7 @@ async fn collect(findings: &Findings, engine: &Engine, context: &Context) -> Res
         }
     }
     for (number, entry) in &findings.trash {
-        let dropped = Real { engine, site: &findings.sites[*number] }.drop_trash(entry).await;
-        failed.extend(dropped.err());
+        failed.extend(drop_trash(&findings.sites[*number], entry, engine, context).await.err());
     }
     for tag in findings.images.iter().flat_map(|image| &image.tags) {
         failed.extend(engine.remove_image(tag).await.err());
@@ -230,6 +229,21 @@ async fn collect(findings: &Findings, engine: &Engine, context: &Context) -> Res
         report::data(&format!("deleted: {trash} from the trash, {images} images of old recipes\n"))?;
     }
     Error::all(failed)
+}
+
+/// Under the sandbox's lock: an `undo` may be about to bring it back.
+async fn drop_trash(site: &Site, entry: &TrashEntry, engine: &Engine, context: &Context) -> Result<()> {
+    let task = TaskName::parse(&entry.key.name)?;
+    let lock = site.lock(&site.identity(&task)?, "gc", &context.events).await?;
+    let world = Real { engine, site };
+    let dropped = if entry.place.exists() || !entry.has_worktree() { world.drop_trash(entry).await } else { Ok(()) };
+    let is_gone = site.find(&task).is_ok_and(|sandbox| sandbox.is_none());
+    if is_gone && !lock.was_abandoned() {
+        lock.remove()
+    } else {
+        lock.put_back()
+    }
+    dropped
 }
 
 /// As `rm` does it, which weighs everything once more, under the sandbox's lock.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Context, completions};
 use crate::apply::World;
 use crate::error::{Error, Kind, Result};
-use crate::git::TrashEntry;
+use crate::git::{Fetched, Objection, TrashEntry};
 use crate::overview;
 use crate::plan::observed::Scope;
 use crate::plan::{Observed, Removal};
@@ -108,7 +108,11 @@ async fn print_plans(world: &Real<'_>, tasks: &[TaskName], removal: &Removal, co
 pub(super) async fn remove(world: &Real<'_>, task: &TaskName, removal: &Removal, context: &Context) -> Result<Value> {
     let identity = world.site.identity(task)?;
     let lock = context.hold(world.site, world.engine, &identity, "rm").await?;
-    let result = removal::remove(world, &identity, removal, &context.events, &context.stop).await;
+    let go = || removal::remove(world, &identity, removal, &context.events, &context.stop);
+    let mut result = go().await;
+    if refused(&result) && fetched_what_may_have_landed(world.site, task).await? {
+        result = go().await;
+    }
     if result.is_ok() {
         lock.remove();
     } else {
@@ -136,6 +140,20 @@ pub(super) async fn remove(world: &Real<'_>, task: &TaskName, removal: &Removal,
         "trash": entry.map(|entry| &entry.place),
         "left": [],
     }))
+}
+
+fn refused<T>(result: &Result<T>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind() == Kind::WouldLoseWork)
+}
+
+/// Commits that stand in the way may have been merged at the remote since we last looked. Whether there is news of it.
+async fn fetched_what_may_have_landed(site: &Site, task: &TaskName) -> Result<bool> {
+    let commits = |it: &Objection| matches!(it, Objection::Commits { .. });
+    if !site.repo.branch_objections(task.as_str()).await?.iter().any(commits) {
+        return Ok(false);
+    }
+    let fetched = site.repo.fetch_default(site.settings.fetch_timeout).await;
+    Ok(matches!(fetched, Fetched::Fetched { moved: true, .. }))
 }
 
 /// The user's own branches are no sandboxes, which is more than that there is none.

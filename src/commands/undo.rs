@@ -59,13 +59,6 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
 
 /// Under the sandbox's lock.
 async fn bring_back(site: &Site, entry: &TrashEntry, context: &Context) -> Result<BroughtBack> {
-    if entry.is_cut_short() {
-        site.repo.mend_trash(entry).await?;
-        if site.repo.worktree_at(&entry.worktree)?.is_some_and(|worktree| worktree.is_gone()) {
-            site.repo.restore_worktree(&entry.worktree).await?;
-        }
-        return Ok(BroughtBack::default());
-    }
     let back = site.repo.bring_back(entry).await?;
     if let Some(branch) = &back.moved_branch {
         context.events.warn(format!("{branch} is elsewhere by now: the worktree stands where it was, on no branch"));

@@ -105,13 +105,14 @@ pub(super) async fn held_by(site: &Site, identity: &Identity) -> Option<String> 
     }
 }
 
-/// Trash that is older than it is kept.
+/// Trash that is older than it is kept, and what is left of such.
 pub fn old_trash(site: &Site) -> Result<Vec<TrashEntry>> {
     let oldest = Timestamp::now().checked_sub(site.settings.trash_kept).unwrap_or(Timestamp::MIN);
     let is_old = |entry: &TrashEntry| {
         entry.key.moment().and_then(|moment| moment.parse::<Timestamp>().ok()).is_some_and(|moment| moment < oldest)
     };
-    Ok(site.trash()?.into_iter().filter(|entry| is_old(entry) && !entry.is_cut_short()).collect())
+    let all = site.trash()?.into_iter().chain(site.trash_remains()?);
+    Ok(all.filter(|entry| is_old(entry) && !entry.is_cut_short()).collect())
 }
 
 /// Images of recipes as they were in an older version, that no container runs and no sandbox has data of.

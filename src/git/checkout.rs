@@ -131,7 +131,7 @@ mod tests {
         commit(&scratch.main(), "a", "new");
         let repo = Repo::discover(&scratch.path().join("partial")).unwrap();
         let fetched = repo.fetch_default(std::time::Duration::from_secs(20)).await;
-        assert_eq!(fetched, crate::git::Fetched::Fetched { tracking: "origin/main".into() });
+        assert_eq!(fetched, crate::git::Fetched::Fetched { tracking: "origin/main".into(), moved: true });
         let base = repo.base_for_new_branch().unwrap();
         assert_eq!(base.from, "origin/main");
         let path = scratch.path().join("wt");

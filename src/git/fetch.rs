@@ -19,6 +19,8 @@ pub enum Fetched {
     Fetched {
         /// What it is called: `origin/main`.
         tracking: String,
+        /// Whether it was elsewhere before.
+        moved: bool,
     },
     /// It stays where it was.
     Failed {
@@ -49,11 +51,14 @@ impl Repo {
         };
         let tracking = format!("{remote}/{}", default.name);
         let refspec = format!("+refs/heads/{}:refs/remotes/{tracking}", default.name);
+        let reference = format!("refs/remotes/{tracking}");
+        let before = self.store().commit(&reference)?;
         let output = self.fetch(&remote, &refspec, cap).await?;
+        let moved = self.store().commit(&reference)? != before;
         Ok(match output {
-            Some(output) if output.ok => Fetched::Fetched { tracking },
+            Some(output) if output.ok => Fetched::Fetched { tracking, moved },
             // Another process of ours fetches the same: then it need not be done twice.
-            Some(output) if output.stderr.contains("cannot lock ref") => Fetched::Fetched { tracking },
+            Some(output) if output.stderr.contains("cannot lock ref") => Fetched::Fetched { tracking, moved: true },
             Some(output) => self.failed(last_words(&output)),
             None => self.failed(format!("{remote} did not answer within {:.1} s", cap.as_secs_f32())),
         })
@@ -158,7 +163,7 @@ mod tests {
         let newer = commit(&scratch.origin(), "a", "1");
         git(&scratch.origin(), &["tag", "v1"]);
         let repo = scratch.repo();
-        assert_eq!(repo.fetch_default(CAP).await, Fetched::Fetched { tracking: "origin/main".into() });
+        assert_eq!(repo.fetch_default(CAP).await, Fetched::Fetched { tracking: "origin/main".into(), moved: true });
         assert_eq!(repo.base_for_new_branch().unwrap().commit, newer);
         assert_eq!(
             git(&scratch.main(), &["for-each-ref", "--format=%(refname)", "refs/tags", "refs/remotes/origin/other"]),
@@ -173,7 +178,7 @@ mod tests {
         git(scratch.path(), &["clone", "--quiet", "--bare", "origin", "bare.git"]);
         let newer = commit(&scratch.main(), "a", "1");
         let repo = Repo::discover(&scratch.path().join("bare.git")).unwrap();
-        assert_eq!(repo.fetch_default(CAP).await, Fetched::Fetched { tracking: "origin/main".into() });
+        assert_eq!(repo.fetch_default(CAP).await, Fetched::Fetched { tracking: "origin/main".into(), moved: true });
         assert_eq!(repo.base_for_new_branch().unwrap().commit, newer);
     }
 

@@ -32,6 +32,11 @@ impl Scratch {
         Scratch { root: dir.path().canonicalize().unwrap(), _dir: dir, name: "" }
     }
 
+    /// The same with a repository that the test has made in it.
+    pub(super) fn called(self, name: &'static str) -> Scratch {
+        Scratch { name, ..self }
+    }
+
     /// A repository on branch `main` without a commit.
     pub(super) fn unborn(name: &'static str) -> Scratch {
         let scratch = Scratch { name, ..Scratch::empty() };

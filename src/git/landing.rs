@@ -4,7 +4,10 @@
 //! In doubt it has not. Work that arrived only in part, that differs in white space, or that was taken back since has not
 //! arrived, however many edits came later.
 
-use super::patch::{self, Change, Patch};
+use std::path::Path;
+
+use super::patch::{self, Change, Index, Patch};
+use super::program::Program;
 use super::store::Store;
 use super::{CommitId, DefaultBranch, Repo};
 use crate::error::{Error, Kind, Result};
@@ -85,7 +88,8 @@ impl Repo {
         if whole.is_empty() {
             return Ok(Verdict::Missing);
         }
-        if self.adds_nothing(target, tip).await? {
+        let trial = self.trial().await?;
+        if trial.adds_nothing(target, tip).await? {
             return Ok(Verdict::Landed(Landing::Contained));
         }
         let history = self.history(&base, target, &whole).await?;
@@ -93,16 +97,16 @@ impl Repo {
         // so merging the work into that commit must change nothing.
         for (place, patch) in history.iter().enumerate().filter(|(_, patch)| patch.has(&whole)) {
             let Some(commit) = CommitId::parse(&patch.commit) else { continue };
-            if self.adds_nothing(&commit, tip).await? {
-                let later: Vec<&Patch> = history[..place].iter().collect();
-                let back = taken_back(&whole, &later);
+            if trial.adds_nothing(&commit, tip).await? {
+                let later: Vec<Index> = history[..place].iter().map(Patch::index).collect();
+                let back = taken_back(&whole, &later.iter().collect::<Vec<_>>());
                 return Ok(if back { Verdict::TakenBack } else { Verdict::Landed(Landing::Squashed) });
             }
         }
         let Some(own) = self.own_patches(&base, tip).await? else { return Ok(Verdict::Missing) };
         let (verdict, pairs) = picked(&own, &history);
         for (ours, theirs) in pairs {
-            if !self.is_pick(&ours, &theirs).await? {
+            if !trial.is_pick(&ours, &theirs).await? {
                 return Ok(Verdict::Missing);
             }
         }
@@ -117,8 +121,12 @@ impl Repo {
             all.extend(patch.changes);
         }
         let history = self.history(tip, target, &all).await?;
-        let later: Vec<&Patch> = history.iter().collect();
-        Ok(if taken_back(&all, &later) { Verdict::TakenBack } else { Verdict::Landed(Landing::Merged) })
+        let later: Vec<Index> = history.iter().map(Patch::index).collect();
+        Ok(if taken_back(&all, &later.iter().collect::<Vec<_>>()) {
+            Verdict::TakenBack
+        } else {
+            Verdict::Landed(Landing::Merged)
+        })
     }
 
     async fn merge_base(&self, one: &CommitId, other: &CommitId) -> Result<Option<CommitId>> {
@@ -139,7 +147,8 @@ impl Repo {
         let paths = patch::pathspecs(of).filter(|paths| paths.len() <= PATHSPECS_MAX).unwrap_or_default();
         let mut history = self.log(from, to, &paths).await?;
         for patch in history.iter_mut().filter(|_| !paths.is_empty()) {
-            if of.iter().any(|change| patch.takes_back(change)) {
+            let index = patch.index();
+            if of.iter().any(|change| index.takes_back(change)) {
                 let what = format!("cannot tell what {} changes", patch.commit);
                 let whole = self.patches(&["--max-count=1", &patch.commit], &[], what).await?;
                 patch.changes = whole.into_iter().flat_map(|patch| patch.changes).collect();
@@ -175,34 +184,55 @@ impl Repo {
         Ok(patch::parse(&git.stdout(what).await?))
     }
 
+    async fn trial(&self) -> Result<Trial<'_>> {
+        let empty =
+            self.git().args(["hash-object", "-t", "tree", "--stdin"]).stdout("cannot name the empty tree").await?;
+        let drivers = self.git().args(["config", "--name-only", "--get-regexp", r"^merge\..*\.driver$"]).run().await?;
+        Ok(Trial {
+            repo: self,
+            empty: String::from_utf8_lossy(empty.trim_ascii()).into_owned(),
+            drivers: String::from_utf8_lossy(&drivers.stdout).lines().map(str::to_owned).collect(),
+        })
+    }
+}
+
+/// Merges that are only asked about: what they write goes nowhere. Attributes could name a merge driver that keeps one side
+/// whatever the other says, so none are read, and what is configured fails.
+struct Trial<'a> {
+    repo: &'a Repo,
+    /// The tree that has no attributes.
+    empty: String,
+    /// The settings that name a driver.
+    drivers: Vec<String>,
+}
+
+impl Trial<'_> {
     /// Whether a commit is another's counterpart at the same place: picking it anew would leave that as it is.
     async fn is_pick(&self, ours: &CommitId, theirs: &CommitId) -> Result<bool> {
-        self.merges_to(theirs, &["--merge-base", &format!("{ours}^"), theirs.as_str(), ours.as_str()]).await
+        self.leaves(theirs, &["--merge-base", &format!("{ours}^"), theirs.as_str(), ours.as_str()]).await
     }
 
     /// Whether merging a commit into another would leave that as it is.
     async fn adds_nothing(&self, target: &CommitId, tip: &CommitId) -> Result<bool> {
-        self.merges_to(target, &[target.as_str(), tip.as_str()]).await
+        self.leaves(target, &[target.as_str(), tip.as_str()]).await
     }
 
-    /// Whether a merge has a commit's tree. Attributes could name a merge driver that keeps one side whatever the other says,
-    /// so none are read, and what is configured fails. What the merge writes goes nowhere: this is a question.
-    async fn merges_to(&self, target: &CommitId, merge: &[&str]) -> Result<bool> {
+    async fn leaves(&self, target: &CommitId, merge: &[&str]) -> Result<bool> {
         let what = format!("cannot read the tree of {}", target.short());
-        let tree = self.git().args(["rev-parse", &format!("{target}^{{tree}}")]).stdout(what.clone()).await?;
-        let empty = self.git().args(["hash-object", "-t", "tree", "--stdin"]).stdout(what).await?;
-        let git = self.git().args(["-c", "core.attributesFile=/dev/null", "-c", "merge.renormalize=false"]);
-        let git = git.env("GIT_ATTR_SOURCE", String::from_utf8_lossy(empty.trim_ascii()).into_owned());
+        let tree = self.repo.git().args(["rev-parse", &format!("{target}^{{tree}}")]).stdout(what).await?;
         let failed = |e| Error::new(Kind::Files, "cannot make a temporary directory").because(e);
         let scratch = tempfile::tempdir().map_err(failed)?;
-        let objects = self.common_dir().join("objects").display().to_string();
-        let objects = format!("\"{}\"", objects.replace('\\', "\\\\").replace('"', "\\\""));
-        let git = git.env("GIT_OBJECT_DIRECTORY", scratch.path()).env("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects);
-        let drivers = self.git().args(["config", "--name-only", "--get-regexp", r"^merge\..*\.driver$"]).run().await?;
-        let drivers = String::from_utf8_lossy(&drivers.stdout).into_owned();
-        let git = drivers.lines().fold(git, |git, driver| git.args(["-c", &format!("{driver}=false")]));
-        let merged = git.args(["merge-tree", "--write-tree"]).args(merge).run().await?;
+        let merged = self.git(scratch.path()).args(["merge-tree", "--write-tree"]).args(merge).run().await?;
         Ok(merged.ok && merged.stdout.trim_ascii() == tree.trim_ascii())
+    }
+
+    fn git(&self, scratch: &Path) -> Program {
+        let objects = self.repo.common_dir().join("objects").display().to_string();
+        let objects = format!("\"{}\"", objects.replace('\\', "\\\\").replace('"', "\\\""));
+        let git = self.repo.git().args(["-c", "core.attributesFile=/dev/null", "-c", "merge.renormalize=false"]);
+        let git = git.env("GIT_ATTR_SOURCE", &self.empty);
+        let git = git.env("GIT_OBJECT_DIRECTORY", scratch).env("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects);
+        self.drivers.iter().fold(git, |git, driver| git.args(["-c", &format!("{driver}=false")]))
     }
 }
 
@@ -241,9 +271,10 @@ fn picked(own: &[Patch], history: &[Patch]) -> (Verdict, Vec<(CommitId, CommitId
     if own.is_empty() {
         return (Verdict::Missing, Vec::new());
     }
+    let indexes: Vec<Index> = history.iter().map(Patch::index).collect();
     let is_taken_back = |(patch, place): (&Patch, &usize)| {
-        let numbered = history[..*place].iter().enumerate();
-        let later: Vec<&Patch> = numbered.filter(|(number, _)| !places.contains(number)).map(|(_, it)| it).collect();
+        let numbered = indexes[..*place].iter().enumerate();
+        let later: Vec<&Index> = numbered.filter(|(number, _)| !places.contains(number)).map(|(_, it)| it).collect();
         taken_back(&patch.changes, &later)
     };
     let back = own.iter().zip(&places).any(is_taken_back);
@@ -255,12 +286,10 @@ fn picked(own: &[Patch], history: &[Patch]) -> (Verdict, Vec<(CommitId, CommitId
 }
 
 /// Whether any of these changes was undone by a later commit, newest first, and not all of them made again after that.
-fn taken_back(changes: &[Change], later: &[&Patch]) -> bool {
-    changes.iter().any(|change| {
-        let undone = later.iter().position(|patch| patch.takes_back(change));
-        let again = |place: usize| later[..place].iter().any(|patch| patch.has(changes));
-        undone.is_some_and(|place| !again(place))
-    })
+fn taken_back(changes: &[Change], later: &[&Index]) -> bool {
+    // Since the newest commit that makes them all again nothing older counts.
+    let again = later.iter().position(|index| index.patch.has(changes)).map_or(later.len(), |place| place + 1);
+    changes.iter().any(|change| later[..again].iter().any(|index| index.takes_back(change)))
 }
 
 #[cfg(test)]

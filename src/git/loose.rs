@@ -14,12 +14,28 @@ use crate::error::{Error, Kind, Result};
 /// The name of the packs begins so.
 const PACK: &str = "objects";
 
+/// The log of the branch, in an entry.
+const BRANCH_LOG: &str = "branch.log";
+
 impl Repo {
-    /// Copies into a directory, as a pack, what an admin directory leads to and no reference does.
-    pub(super) async fn pack_loose_ends(&self, admin_dir: &Path, into: &Path) -> Result<()> {
+    /// Copies into a directory, as a pack, what an admin directory or the log of a branch leads to and no reference does.
+    pub(super) async fn pack_loose_ends(
+        &self,
+        admin_dir: Option<&Path>,
+        branch: Option<&str>,
+        into: &Path,
+    ) -> Result<()> {
         let what = "cannot keep what was staged";
-        let mut ends = names_in(admin_dir);
-        if admin_dir.join("index").exists() {
+        let mut ends = BTreeSet::new();
+        if let Some(admin_dir) = admin_dir {
+            ends.extend(names_in(admin_dir));
+            // Where references are in tables, no file says where the head was.
+            ends.extend(logged(Program::at(admin_dir), "HEAD").await?);
+        }
+        if let Some(branch) = branch {
+            ends.extend(logged(self.git(), &format!("refs/heads/{branch}")).await?);
+        }
+        if let Some(admin_dir) = admin_dir.filter(|dir| dir.join("index").exists()) {
             ends.extend(staged_blobs(admin_dir).await?);
         }
         if ends.is_empty() {
@@ -49,6 +65,22 @@ impl Repo {
         Ok(())
     }
 
+    /// Copies the log of a branch that goes, where it is a file: with the branch git deletes it.
+    pub(super) fn keep_branch_log(&self, branch: Option<&str>, into: &Path) -> io::Result<()> {
+        let log = branch.map(|branch| self.branch_log(branch)).filter(|log| log.is_file());
+        log.map_or(Ok(()), |log| fs::copy(log, into.join(BRANCH_LOG)).map(drop))
+    }
+
+    /// Gives a branch that came again its log.
+    pub(super) fn bring_branch_log(&self, branch: &str, from: &Path) -> io::Result<()> {
+        let kept = from.join(BRANCH_LOG);
+        if kept.is_file() { fs::copy(kept, self.branch_log(branch)).map(drop) } else { Ok(()) }
+    }
+
+    fn branch_log(&self, branch: &str) -> PathBuf {
+        self.common_dir().join("logs/refs/heads").join(branch)
+    }
+
     /// Puts the packs of a directory among the repository's own.
     pub(super) fn unpack_loose_ends(&self, from: &Path) -> Result<()> {
         let packs = self.common_dir().join("objects/pack");
@@ -69,6 +101,12 @@ impl Repo {
         }
         Ok(())
     }
+}
+
+/// The commits that a reference was at, as far as its log goes. A commit that is gone already may end it early.
+async fn logged(git: Program, reference: &str) -> Result<Vec<String>> {
+    let log = git.args(["reflog", "show", "--format=%H", reference, "--"]).run().await?;
+    Ok(String::from_utf8_lossy(&log.stdout).lines().map(str::to_owned).collect())
 }
 
 /// The objects that an index lists and the head's tree does not; of a conflict all sides.

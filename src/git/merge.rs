@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::program::Program;
+use super::program::{Output, Program};
 use super::weigh::{changes, under_way};
 use super::{CommitId, Repo, Spared};
 use crate::error::{Error, Kind, Result};
@@ -85,8 +85,14 @@ impl Repo {
         let moves = forward && matches!(style, MergeStyle::Configured | MergeStyle::FastForwardOnly);
         match place {
             Some(place) => {
-                self.refuse_changes(&merge.into, &place, &here, &tree).await?;
-                self.merge_there(merge, style, &place).await?;
+                let is_half_done = style == MergeStyle::Squash && self.is_squashed(&place, &tip, &tree).await?;
+                if !is_half_done {
+                    self.refuse_changes(&merge.into, &place, &here, &tree).await?;
+                    self.merge_there(merge, style, &place).await?;
+                }
+                if style == MergeStyle::Squash {
+                    self.commit_squashed(merge, &place).await?;
+                }
             }
             None if moves => self.advance(&merge.into, &tip, &here, "fast-forward").await?,
             None => self.merge_beside(merge, style, [&tip, &here], &tree).await?,
@@ -169,18 +175,37 @@ impl Repo {
             };
             command = command.args(["-m", &own]);
         }
-        let mut ended = command.arg(format!("refs/heads/{branch}")).run().await?;
-        if ended.ok && style == MergeStyle::Squash {
-            let commit = git().args(["commit", "--quiet", "--no-edit"]);
-            ended = match message {
-                Some(message) => commit.args(["-m", message]).run().await?,
-                None => commit.run().await?,
-            };
+        let ended = command.arg(format!("refs/heads/{branch}")).run().await?;
+        self.settled(ended, merge, place).await
+    }
+
+    /// What git squashed is in the index.
+    async fn commit_squashed(&self, merge: &Merge, place: &Path) -> Result<()> {
+        let commit = Program::with_hooks(place).args(["commit", "--quiet", "--no-edit"]);
+        let ended = match &merge.message {
+            Some(message) => commit.args(["-m", message]).run().await?,
+            None => commit.run().await?,
+        };
+        self.settled(ended, merge, place).await
+    }
+
+    /// Whether the very merge was squashed in a checkout, and not committed: by a run that was killed.
+    async fn is_squashed(&self, place: &Path, tip: &CommitId, tree: &str) -> Result<bool> {
+        let Some(worktree) = self.worktree_at(place)? else { return Ok(false) };
+        let message = fs::read_to_string(worktree.admin_dir.join("SQUASH_MSG")).unwrap_or_default();
+        if !message.contains(tip.as_str()) {
+            return Ok(false);
         }
+        let clean = Program::within(place).args(["diff-files", "--quiet"]).run().await?.ok;
+        let staged = Program::within(place).arg("write-tree").run().await?;
+        Ok(clean && String::from_utf8_lossy(&staged.stdout).trim() == tree)
+    }
+
+    async fn settled(&self, ended: Output, merge: &Merge, place: &Path) -> Result<()> {
         if !ended.ok {
             self.take_back(place).await?;
         }
-        ended.or_error(format!("cannot merge {branch} into {into}")).map(drop)
+        ended.or_error(format!("cannot merge {} into {}", merge.branch, merge.into)).map(drop)
     }
 
     /// After a hook or a signature was refused. It was clean before, so what is there now is the merge's, or the hook's; where

@@ -3,6 +3,7 @@
 //! Neither line numbers nor the lines around take part, since both differ where the other branch had moved on. White
 //! space does: what differs in it alone is other work.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 
 /// What makes git print every change, whatever the user's settings: no renames, no lines around, no filters.
@@ -30,7 +31,7 @@ const TELLING_BYTES: usize = 6;
 pub(super) const HEADER: &str = "--format=%x00%H";
 
 /// A run of lines of one file, changed as a whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Change {
     /// The file, as git names it in a patch.
     file: Vec<u8>,
@@ -49,45 +50,100 @@ pub(super) struct Patch {
 impl Patch {
     /// Whether every one of these changes is among its own; one that is there twice counts twice.
     pub(super) fn has(&self, wanted: &[Change]) -> bool {
-        self.without(wanted).is_some()
+        if self.changes.len() < wanted.len() {
+            return false;
+        }
+        let mut there = counted(&self.changes);
+        wanted.iter().all(|change| take(&mut there, change))
     }
 
     /// What it changes besides these; none where one of them is not among its own.
     pub(super) fn without(&self, wanted: &[Change]) -> Option<Patch> {
-        let mut rest = self.clone();
-        for change in wanted {
-            let place = rest.changes.iter().position(|it| it == change)?;
-            rest.changes.swap_remove(place);
+        if !self.has(wanted) {
+            return None;
         }
-        Some(rest)
+        let mut taken = counted(wanted);
+        let rest = self.changes.iter().filter(|change| !take(&mut taken, change)).cloned().collect();
+        Some(Patch { commit: self.commit.clone(), changes: rest })
     }
 
-    /// Whether it undoes an earlier change, or some of it: lines that it takes away and puts nothing in their place. Lines
-    /// that are changed further are not undone, nor are those that it moves to another file.
+    /// What finds the few among its changes that may undo another.
+    pub(super) fn index(&self) -> Index<'_> {
+        let (mut removing, mut adding) = (ByLine::new(), ByLine::new());
+        for change in &self.changes {
+            for (lines, by_line) in [(&change.removed, &mut removing), (&change.added, &mut adding)] {
+                for line in lines {
+                    by_line.entry((&change.file, line)).or_default().push(change);
+                }
+            }
+        }
+        Index { patch: self, removing, adding }
+    }
+}
+
+fn counted(changes: &[Change]) -> HashMap<&Change, usize> {
+    let mut counts = HashMap::with_capacity(changes.len());
+    for change in changes {
+        *counts.entry(change).or_default() += 1;
+    }
+    counts
+}
+
+/// Takes one, if there is one left.
+fn take(counts: &mut HashMap<&Change, usize>, change: &Change) -> bool {
+    counts.get_mut(change).filter(|count| **count > 0).map(|count| *count -= 1).is_some()
+}
+
+/// Changes by a file and a line in it.
+type ByLine<'a> = HashMap<(&'a [u8], &'a [u8]), Vec<&'a Change>>;
+
+/// A commit's changes by their lines. Of commits with thousands of runs, to compare each with each would take minutes.
+pub(super) struct Index<'a> {
+    pub(super) patch: &'a Patch,
+    removing: ByLine<'a>,
+    adding: ByLine<'a>,
+}
+
+impl Index<'_> {
+    /// Whether the commit undoes an earlier change, or some of it: lines that it takes away and puts nothing in their place.
+    /// Lines that are changed further are not undone, nor are those that it moves to another file.
     pub(super) fn takes_back(&self, earlier: &Change) -> bool {
-        let says_something = |line: &&Vec<u8>| line.iter().filter(|byte| byte.is_ascii_alphanumeric()).count() > 1;
-        let takes_away = |it: &Change| {
-            it.added.is_empty() && it.removed.iter().filter(says_something).any(|line| earlier.added.contains(line))
-        };
-        let reverts = |it: &Change| {
-            holds(&it.removed, &earlier.added)
-                && holds(&it.added, &earlier.removed)
-                // Where nothing had been there before, an edit removes the lines too, and puts others in their place.
-                && (!earlier.removed.is_empty() || it.removed.len() >= it.added.len() + earlier.added.len())
-        };
-        let undoes = |it: &Change| it.file == earlier.file && (takes_away(it) || reverts(it));
         // A lone bracket is in many files.
         let telling = earlier.added.iter().map(Vec::len).sum::<usize>() >= TELLING_BYTES;
         let keeps = |it: &Change| telling && it.file != earlier.file && holds(&it.added, &earlier.added);
-        self.changes.iter().any(undoes) && !self.changes.iter().any(keeps)
+        self.candidates(earlier).any(|it| undoes(it, earlier)) && !self.patch.changes.iter().any(keeps)
     }
+
+    /// Those that take away a line that the other brought, or, where it brought none, bring back its first.
+    fn candidates<'c>(&'c self, earlier: &'c Change) -> impl Iterator<Item = &'c Change> {
+        let by_line = if earlier.added.is_empty() { &self.adding } else { &self.removing };
+        let first = if earlier.added.is_empty() { &earlier.removed } else { &earlier.added }.first();
+        let telling = earlier.added.iter().skip(1).filter(|line| says_something(line));
+        let lines = first.into_iter().chain(telling);
+        lines.filter_map(|line| by_line.get(&(&*earlier.file, &**line))).flatten().copied()
+    }
+}
+
+/// Whether a change of the same file takes an earlier one back.
+fn undoes(it: &Change, earlier: &Change) -> bool {
+    let takes_away = it.added.is_empty()
+        && it.removed.iter().filter(|line| says_something(line)).any(|line| earlier.added.contains(line));
+    let reverts = holds(&it.removed, &earlier.added)
+        && holds(&it.added, &earlier.removed)
+        // Where nothing had been there before, an edit removes the lines too, and puts others in their place.
+        && (!earlier.removed.is_empty() || it.removed.len() >= it.added.len() + earlier.added.len());
+    takes_away || reverts
+}
+
+fn says_something(line: &[u8]) -> bool {
+    line.iter().filter(|byte| byte.is_ascii_alphanumeric()).count() > 1
 }
 
 /// The files of changes as patterns that match nothing else, for `git log -- PATTERN…`.
 ///
 /// None where a name cannot be told from the patch: then the log is to be read whole.
 pub(super) fn pathspecs(changes: &[Change]) -> Option<Vec<String>> {
-    let mut specs = Vec::new();
+    let mut specs = BTreeSet::new();
     for change in changes {
         // `a/NAME b/NAME`, quoted where the name has something unusual in it.
         let text = std::str::from_utf8(&change.file).ok().filter(|text| text.starts_with("a/"))?;
@@ -95,11 +151,9 @@ pub(super) fn pathspecs(changes: &[Change]) -> Option<Vec<String>> {
         let mut spec = String::new();
         let _ = write!(spec, ":(top,literal){name}");
         (text == format!("a/{name} b/{name}")).then_some(())?;
-        if !specs.contains(&spec) {
-            specs.push(spec);
-        }
+        specs.insert(spec);
     }
-    Some(specs)
+    Some(specs.into_iter().collect())
 }
 
 /// Whether some lines stand among others, one after the other.
@@ -196,21 +250,21 @@ mod tests {
     #[test]
     fn an_edit_is_told_from_a_revert() {
         let edit = change("f", &["x"], &["y"]);
-        assert!(patch(&[change("f", &["y"], &["x"])]).takes_back(&edit));
-        assert!(patch(&[change("f", &["a", "y"], &["x", "b"])]).takes_back(&edit));
-        assert!(!patch(&[change("f", &["y"], &["z"])]).takes_back(&edit));
-        assert!(!patch(&[change("g", &["y"], &["x"])]).takes_back(&edit));
+        assert!(patch(&[change("f", &["y"], &["x"])]).index().takes_back(&edit));
+        assert!(patch(&[change("f", &["a", "y"], &["x", "b"])]).index().takes_back(&edit));
+        assert!(!patch(&[change("f", &["y"], &["z"])]).index().takes_back(&edit));
+        assert!(!patch(&[change("g", &["y"], &["x"])]).index().takes_back(&edit));
         let addition = change("f", &[], &["y"]);
-        assert!(patch(&[change("f", &["y"], &[])]).takes_back(&addition));
-        assert!(!patch(&[change("f", &["y"], &["z"])]).takes_back(&addition));
+        assert!(patch(&[change("f", &["y"], &[])]).index().takes_back(&addition));
+        assert!(!patch(&[change("f", &["y"], &["z"])]).index().takes_back(&addition));
         let long = change("f", &[], &["a line", "another"]);
         let moved = [change("f", &["a line", "another"], &[]), change("g", &[], &["a line", "another"])];
-        assert!(!patch(&moved).takes_back(&long), "moved");
+        assert!(!patch(&moved).index().takes_back(&long), "moved");
         let bracket = [change("f", &["y"], &[]), change("g", &[], &["y"])];
-        assert!(patch(&bracket).takes_back(&addition), "too little to tell");
-        assert!(patch(&[change("f", &["another"], &[])]).takes_back(&long), "in part");
+        assert!(patch(&bracket).index().takes_back(&addition), "too little to tell");
+        assert!(patch(&[change("f", &["another"], &[])]).index().takes_back(&long), "in part");
         let deletion = change("f", &["x"], &[]);
-        assert!(patch(&[change("f", &[], &["x"])]).takes_back(&deletion));
+        assert!(patch(&[change("f", &[], &["x"])]).index().takes_back(&deletion));
     }
 
     #[test]

@@ -37,6 +37,9 @@ const ADMIN: &str = "admin";
 /// In an admin directory: which entry it is on its way to, or from.
 pub(super) const MARK: &str = "sandbox-trash";
 
+/// Why git is not to touch an admin directory that is on its way: to git it is locked, to users it is not.
+pub(super) const ON_ITS_WAY: &str = "sandbox: on its way to the trash, or back from it";
+
 /// In the repository's git directory: where it has entries, a directory a line.
 const PLACES: &str = "sandbox-trash-places";
 
@@ -45,6 +48,11 @@ const DROPPED: &str = ".dropped-";
 
 /// Where admin directories are kept, in the repository's git directory, that could not be renamed out of it.
 const APART: &str = "sandbox-trash";
+
+/// The last part of a reference's name: what the head was at, or the branch that we made.
+const HEAD: &str = "head";
+const BRANCH: &str = "branch";
+const REFERENCES: [&str; 2] = [HEAD, BRANCH];
 
 const SCHEMA_VERSION: u32 = 1;
 
@@ -63,23 +71,27 @@ impl Repo {
     pub(super) async fn open_entry(&self, worktree: Option<&Worktree>, keep: &Keep) -> Result<TrashEntry> {
         let entry = self.entry_of(worktree, keep).await?;
         let mut kept: Vec<(String, &CommitId)> = Vec::new();
-        kept.extend(entry.head.as_ref().map(|head| (keep.key.reference("head"), head)));
-        kept.extend(entry.made.as_ref().map(|made| (keep.key.reference("branch"), &made.at)));
+        kept.extend(entry.head.as_ref().map(|head| (keep.key.reference(HEAD), head)));
+        kept.extend(entry.made.as_ref().map(|made| (keep.key.reference(BRANCH), &made.at)));
         let failed = |e: io::Error| {
             Error::new(Kind::Files, format!("cannot put {} into the trash", keep.key.name))
                 .because(format!("{}: {e}", keep.place.display()))
         };
         let private = |dir: &Path| DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        // First of all, so that whatever is left by an end in between can be told by them.
+        self.keep_commits(&kept).await?;
         private(&keep.place).map_err(failed)?;
         self.remember_place(&keep.place).map_err(failed)?;
-        self.keep_commits(&kept).await?;
         if let Some(admin) = &entry.admin {
             let outside = admin.kept.parent().filter(|dir| !dir.starts_with(&keep.place));
             outside.map_or(Ok(()), private).map_err(failed)?;
-            self.pack_loose_ends(&admin.was, &keep.place).await?;
             fs::write(admin.was.join(MARK), keep.key.mark()).map_err(failed)?;
         }
+        let made = entry.made.as_ref().map(|made| &*made.name);
+        self.keep_branch_log(made, &keep.place).map_err(failed)?;
+        self.pack_loose_ends(entry.admin.as_ref().map(|admin| &*admin.was), made, &keep.place).await?;
         files::replace(&keep.place.join(MANIFEST), &to_json(&entry)?)?;
+        entry.admin.iter().try_for_each(Admin::lock).map_err(failed)?;
         Ok(entry)
     }
 
@@ -134,17 +146,58 @@ impl Repo {
     #[must_use]
     pub fn trash(&self, directories: &[PathBuf]) -> Vec<TrashEntry> {
         let mut found = Vec::new();
-        let remembered = fs::read_to_string(self.common_dir().join(PLACES)).unwrap_or_default();
-        let all: BTreeSet<PathBuf> = directories.iter().cloned().chain(remembered.lines().map(PathBuf::from)).collect();
-        for directory in all {
+        for directory in self.trash_directories(directories) {
             for place in fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()) {
-                let entry = read(&place).filter(|entry| entry.common_dir == self.common_dir());
-                found.extend(entry);
+                found.extend(read(&place).and_then(|entry| self.own(entry)));
             }
         }
         found.sort_by(|a: &TrashEntry, b| (&a.key.time, &a.key.name).cmp(&(&b.key.time, &b.key.name)));
         found.dedup_by(|a, b| a.key == b.key);
         found
+    }
+
+    /// An entry of this repository, also where that was moved since: what is not where it was any more, and has its commits
+    /// here.
+    fn own(&self, entry: TrashEntry) -> Option<TrashEntry> {
+        if entry.common_dir == self.common_dir() {
+            return Some(entry);
+        }
+        let store = self.store();
+        let has = |what| store.commit(&entry.key.reference(what)).is_ok_and(|commit| commit.is_some());
+        let was_moved = !entry.common_dir.exists() && REFERENCES.into_iter().any(has);
+        was_moved.then(|| entry.in_moved_repository(self.common_dir()))
+    }
+
+    /// What is left of entries that are none: their commits are kept, and somebody took the files away, or the entry was
+    /// never finished. A directory that has anything else in it is left alone.
+    pub fn trash_remains(&self, directories: &[PathBuf]) -> Result<Vec<TrashEntry>> {
+        let known: BTreeSet<TrashKey> = self.trash(directories).into_iter().map(|entry| entry.key).collect();
+        let kept = self.store().names(REFS)?;
+        let keys: BTreeSet<TrashKey> = kept.iter().filter_map(|name| TrashKey::of_reference(name)).collect();
+        let all = self.trash_directories(directories);
+        let remains = keys.into_iter().filter(|key| !known.contains(key)).filter_map(|key| {
+            let mut places = all.iter().map(|directory| directory.join(key.directory()));
+            let place = places.clone().find(|place| place.exists()).or_else(|| places.next())?;
+            let is_an_entry = [MANIFEST, FILES, ADMIN].iter().any(|part| place.join(part).symlink_metadata().is_ok());
+            (!is_an_entry).then(|| TrashEntry::remains(key, self.common_dir(), place))
+        });
+        Ok(remains.collect())
+    }
+
+    /// Those that are given, and those that were remembered.
+    fn trash_directories(&self, given: &[PathBuf]) -> BTreeSet<PathBuf> {
+        let remembered = fs::read_to_string(self.common_dir().join(PLACES)).unwrap_or_default();
+        given.iter().cloned().chain(remembered.lines().map(PathBuf::from)).collect()
+    }
+
+    async fn forget_commits(&self, key: &TrashKey) -> Result<()> {
+        let mut commands = String::new();
+        for name in REFERENCES.map(|what| key.reference(what)) {
+            if self.store().commit(&name)?.is_some() {
+                let _ = write!(commands, "delete {name}\0\0");
+            }
+        }
+        self.update_refs(commands, &format!("cannot empty {} from the trash", key.name)).await
     }
 
     /// Takes back a removal that was cut short, and completes a return that was: both end with the worktree in its place.
@@ -165,13 +218,7 @@ impl Repo {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(&entry.place, e)),
             _ => {}
         }
-        let mut commands = String::new();
-        for name in ["head", "branch"].map(|what| entry.key.reference(what)) {
-            if self.store().commit(&name)?.is_some() {
-                let _ = write!(commands, "delete {name}\0\0");
-            }
-        }
-        self.update_refs(commands, &what()).await?;
+        self.forget_commits(&entry.key).await?;
         let outside = entry.admin.iter().map(|admin| &admin.kept).filter(|kept| !kept.starts_with(&entry.place));
         for path in outside.chain([&dropped]) {
             remove_if_there(path).map_err(|e| failed(path, e))?;

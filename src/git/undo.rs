@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::checkout::clear_index_lock;
 use super::program::Program;
 use super::trash::MadeBranch;
-use super::{Presence, Repo, TrashEntry};
+use super::worktree::recorded_path;
+use super::{Repo, TrashEntry, resolved};
 use crate::error::{Error, Kind, Result};
 
 /// What came back, and what could not come back as it was.
@@ -65,6 +68,11 @@ impl Repo {
     ///
     /// Fails with [`Kind::NotOurs`] where its place or its branch is taken.
     pub async fn bring_back(&self, entry: &TrashEntry) -> Result<BroughtBack> {
+        if entry.is_cut_short() {
+            self.mend_trash(entry).await?;
+            self.restore_if_gone(&entry.worktree).await?;
+            return Ok(BroughtBack::default());
+        }
         self.refuse_taken(entry)?;
         if let Some(admin) = entry.admin.as_ref().filter(|admin| !admin.kept.is_dir()) {
             return Err(Error::new(Kind::Files, format!("cannot bring {} back", entry.key.name))
@@ -74,17 +82,18 @@ impl Repo {
                     entry.kept_files().display()
                 )));
         }
+        self.unpack_loose_ends(&entry.place)?;
         if let Some(made) = &entry.made {
-            self.make_again(made).await?;
+            self.make_again(made, &entry.place).await?;
         }
         let Some(admin) = &entry.admin else {
             return self.drop_trash(entry).await.map(|()| BroughtBack::default());
         };
-        self.unpack_loose_ends(&entry.place)?;
         let turn = self.turn().await;
         let place = free_name(&admin.was);
         fs::create_dir_all(place.parent().unwrap_or(&place))
             .and_then(|()| fs::rename(&admin.kept, &place))
+            .and_then(|()| point_out(&entry.worktree, &place))
             .map_err(|e| Error::new(Kind::Files, format!("cannot bring {} back", entry.key.name)).because(e))?;
         drop(turn);
         let moved_branch = self.point_head(entry, &place).await?;
@@ -95,24 +104,34 @@ impl Repo {
         entry.put_files_back()?;
         entry.arrived();
         clear_index_lock(&place, &entry.worktree)?;
-        if self.worktree_at(&entry.worktree)?.is_some_and(|it| it.presence == Presence::Gone) {
-            self.restore_worktree(&entry.worktree).await?;
-        }
+        self.restore_if_gone(&entry.worktree).await?;
         self.drop_trash(entry).await?;
         Ok(BroughtBack { moved_branch })
     }
 
-    /// The branch that we made, its note and its settings, all of them or none but the last.
-    pub(super) async fn make_again(&self, made: &MadeBranch) -> Result<()> {
+    /// Of a clean worktree no files were kept.
+    async fn restore_if_gone(&self, worktree: &Path) -> Result<()> {
+        match self.worktree_at(worktree)? {
+            Some(registered) if registered.is_gone() => self.restore_worktree(worktree).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// The branch that we made, its note, its log and its settings, all of them or none but the last two.
+    pub(super) async fn make_again(&self, made: &MadeBranch, entry: &Path) -> Result<()> {
         let MadeBranch { name, at, made_at, settings } = made;
         let what = format!("cannot bring the branch {name} back");
         let note = format!("refs/sandbox/made/{name}");
         let mut commands = String::new();
-        if self.branch(name)?.is_none() {
+        let is_gone = self.branch(name)?.is_none();
+        if is_gone {
             let _ = write!(commands, "create refs/heads/{name}\0{at}\0");
         }
         let _ = write!(commands, "update {note}\0{made_at}\0\0");
         self.update_refs(commands, &what).await?;
+        if is_gone {
+            self.bring_branch_log(name, entry).map_err(|e| Error::new(Kind::Files, what).because(e))?;
+        }
         let mut cleared = BTreeSet::new();
         for (key, value) in settings {
             let full = format!("branch.{name}.{key}");
@@ -142,6 +161,15 @@ impl Repo {
             }
         }
     }
+}
+
+/// Says in an admin directory where its worktree is, should it say otherwise: the repository was moved, and all around it.
+fn point_out(worktree: &Path, admin_dir: &Path) -> io::Result<()> {
+    if recorded_path(admin_dir).is_some_and(|there| resolved(&there) == resolved(worktree)) {
+        return Ok(());
+    }
+    let link = [worktree.join(".git").as_os_str().as_bytes(), b"\n"].concat();
+    fs::write(admin_dir.join("gitdir"), link)
 }
 
 /// A name that no other worktree's admin directory has, as git itself chooses one.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::discover::path;
 use super::store::Store;
+use super::trash::ON_ITS_WAY;
 use super::{CommitId, Repo};
 use crate::error::{Error, Kind, Result};
 
@@ -130,7 +131,9 @@ impl Repo {
         let lock = if is_main { None } else { fs::read(admin_dir.join("locked")).ok() };
         Ok(Worktree {
             presence: presence(&path, self.common_dir()),
-            lock: lock.map(|reason| String::from_utf8_lossy(reason.trim_ascii()).into_owned()),
+            lock: lock
+                .map(|reason| String::from_utf8_lossy(reason.trim_ascii()).into_owned())
+                .filter(|reason| reason != ON_ITS_WAY),
             path,
             admin_dir,
             branch,
@@ -167,7 +170,7 @@ pub fn resolved(path: &Path) -> PathBuf {
 
 /// Where an admin directory says that its worktree is; relative to itself with `worktree.useRelativePaths`.
 /// `None` while git is just making it.
-fn recorded_path(admin_dir: &Path) -> Option<PathBuf> {
+pub(super) fn recorded_path(admin_dir: &Path) -> Option<PathBuf> {
     let recorded = fs::read(admin_dir.join("gitdir")).ok()?;
     let link = admin_dir.join(path(recorded.trim_ascii_end()));
     let worktree = link.parent()?;

@@ -47,8 +47,7 @@ impl Removal {
     fn entry(&self, name: &str, directory: &Path) -> Keep {
         let key = TrashKey { name: name.to_owned(), time: self.time.clone() };
         // No two tasks are called alike there.
-        let place =
-            directory.join(TRASH).join(format!("{}.{}", name.replace('%', "%25").replace('/', "%2F"), self.time));
+        let place = directory.join(TRASH).join(key.directory());
         Keep { place, key, files: self.forced, branch: !self.keep_branch }
     }
 }

@@ -170,3 +170,25 @@ async fn signing_drivers_and_settings_are_those_of_the_user() {
         assert_eq!(git(&main, &["show", "main:work"]), "2");
     }
 }
+
+#[tokio::test]
+async fn a_squash_that_was_cut_short_before_its_commit_is_completed_by_the_next() {
+    let scratch = scratch(true);
+    on_main(&scratch, "other", "1\n");
+    git(&scratch.main(), &["merge", "--quiet", "--squash", "task"]);
+    let merged = scratch.repo().merge(&merge(MergeStyle::Squash)).await.unwrap();
+    assert!(matches!(merged, Merged::Commit(_)));
+    assert_eq!(git(&scratch.main(), &["log", "-1", "--format=%s"]), "Squashed commit of the following:");
+    assert_eq!(git(&scratch.main(), &["status", "--porcelain"]), "");
+}
+
+#[tokio::test]
+async fn what_the_user_squashed_and_changed_is_left_alone() {
+    let scratch = scratch(true);
+    on_main(&scratch, "other", "1\n");
+    git(&scratch.main(), &["merge", "--quiet", "--squash", "task"]);
+    fs::write(scratch.main().join("work"), "changed\n").unwrap();
+    let before = state(&scratch);
+    assert_eq!(scratch.repo().merge(&merge(MergeStyle::Squash)).await.unwrap_err().kind(), Kind::WouldLoseWork);
+    assert_eq!(state(&scratch), before);
+}

@@ -2,13 +2,16 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::super::CommitId;
-use super::{DROPPED, FILES, MARK, REFS};
+use super::super::modules::repositories;
+use super::super::worktree::links_to;
+use super::{DROPPED, FILES, MARK, ON_ITS_WAY, REFS, SCHEMA_VERSION};
 use crate::error::{Error, Kind, Result};
 
 /// How a worktree that is removed is to be kept.
@@ -45,6 +48,19 @@ impl TrashKey {
     /// What tells an admin directory that is on its way from every other, whatever they are called.
     pub(super) fn mark(&self) -> String {
         format!("{}\n{}\n", self.name, self.time)
+    }
+
+    /// What its directory is called: a name alone, whatever is in the task's.
+    #[must_use]
+    pub fn directory(&self) -> String {
+        format!("{}.{}", self.name.replace('%', "%25").replace('/', "%2F"), self.time)
+    }
+
+    /// The key of one of its references, by that one's full name.
+    pub(super) fn of_reference(name: &str) -> Option<TrashKey> {
+        let (name, _) = name.strip_prefix(REFS)?.rsplit_once('/')?;
+        let (name, time) = name.rsplit_once('/')?;
+        Some(TrashKey { name: name.to_owned(), time: time.to_owned() })
     }
 
     pub(super) fn reference(&self, what: &str) -> String {
@@ -93,6 +109,11 @@ impl Admin {
         let is_it = |path: &PathBuf| fs::read_to_string(path.join(MARK)).is_ok_and(|mark| mark == key.mark());
         if self.kept.exists() { None } else { beside.into_iter().find(is_it) }
     }
+
+    /// Keeps `git worktree prune` away while the directory is not where git looks for it.
+    pub(super) fn lock(&self) -> io::Result<()> {
+        fs::write(self.was.join("locked"), ON_ITS_WAY)
+    }
 }
 
 /// A branch that goes with a worktree.
@@ -112,30 +133,67 @@ impl TrashEntry {
         self.place.join(FILES)
     }
 
-    /// Gives the files their place back, by rename: a directory that is there and empty gives way, any other does not. Its link leads to where git has the
-    /// rest of it.
+    /// What is to be deleted of one that is none any more, or never was.
+    pub(super) fn remains(key: TrashKey, common_dir: &Path, place: PathBuf) -> TrashEntry {
+        TrashEntry {
+            schema_version: SCHEMA_VERSION,
+            key,
+            common_dir: common_dir.to_owned(),
+            worktree: PathBuf::new(),
+            admin: None,
+            branch: None,
+            head: None,
+            made: None,
+            files: false,
+            place,
+        }
+    }
+
+    /// Gives the files their place back, by rename: a directory that is there and empty gives way, any other does not. Their
+    /// links lead to where git has the rest of it by now.
     pub(in crate::git) fn put_files_back(&self) -> Result<()> {
         let files = self.kept_files();
-        if !files.exists() {
-            return Ok(());
-        }
-        let admin = self.admin.as_ref();
-        let moved = admin.and_then(|admin| admin.registered(&self.key).filter(|path| *path != admin.was));
-        let linked =
-            moved.map_or(Ok(()), |path| fs::write(files.join(".git"), format!("gitdir: {}\n", path.display())));
-        linked.and_then(|()| fs::rename(&files, &self.worktree)).map_err(|e| {
+        let moved = if files.exists() { fs::rename(&files, &self.worktree) } else { Ok(()) };
+        moved.and_then(|()| self.link()).map_err(|e| {
             Error::new(Kind::Files, format!("cannot bring back {}", self.worktree.display()))
                 .because(e)
                 .hint(format!("move away what is there; its files are in {}", files.display()))
         })
     }
 
+    /// Under another name, or in a repository that was moved, the admin directory is not where the files say.
+    fn link(&self) -> io::Result<()> {
+        let registered = self.admin.as_ref().and_then(|admin| admin.registered(&self.key));
+        let Some(place) = registered.filter(|_| self.worktree.join(".git").exists()) else { return Ok(()) };
+        if links_to(&self.worktree, &place) {
+            return Ok(());
+        }
+        fs::write(self.worktree.join(".git"), format!("gitdir: {}\n", place.display()))?;
+        link_submodules(&place.join("modules"))
+    }
+
     /// The admin directory is where git has it, and on its way no longer.
     pub(in crate::git) fn arrived(&self) {
         if let Some(place) = self.admin.as_ref().and_then(|admin| admin.registered(&self.key)) {
-            // At worst it is looked at once more.
+            // The mark goes last: while it is there, it is looked at once more.
+            if fs::read_to_string(place.join("locked")).is_ok_and(|reason| reason == ON_ITS_WAY) {
+                let _ = fs::remove_file(place.join("locked"));
+            }
             let _ = fs::remove_file(place.join(MARK));
         }
+    }
+
+    /// The same entry in a repository that was moved, perhaps with everything around it.
+    pub(super) fn in_moved_repository(mut self, common_dir: &Path) -> TrashEntry {
+        let moved = |path: &Path| path.strip_prefix(&self.common_dir).map_or(path.to_owned(), |it| common_dir.join(it));
+        self.admin = self.admin.map(|admin| Admin { was: moved(&admin.was), kept: moved(&admin.kept) });
+        let root = self.place.parent().and_then(Path::parent);
+        if let (Some(root), Some(name)) = (root, self.worktree.file_name())
+            && self.worktree.parent().is_some_and(|parent| !parent.exists())
+        {
+            self.worktree = root.join(name);
+        }
+        self
     }
 
     /// Whether the removal was cut short, or the return: git still has the admin directory, or has it again.
@@ -178,4 +236,19 @@ fn size_of(path: &Path) -> u64 {
     let below = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| size_of(&entry.path()));
     let below: u64 = if metadata.is_dir() { below.sum() } else { 0 };
     metadata.blocks() * 512 + below
+}
+
+/// The links of submodules, and of theirs, to their repositories below a directory. Each of these knows where its files are.
+fn link_submodules(modules: &Path) -> io::Result<()> {
+    for (_, repository) in repositories(modules) {
+        let place = git2::Config::open(&repository.join("config")).and_then(|config| config.get_path("core.worktree"));
+        if let Ok(place) = place
+            && let link = repository.join(place).join(".git")
+            && link.is_file()
+        {
+            fs::write(link, format!("gitdir: {}\n", repository.display()))?;
+        }
+        link_submodules(&repository.join("modules"))?;
+    }
+    Ok(())
 }

@@ -183,19 +183,102 @@ async fn a_removal_or_a_return_that_was_cut_short_leaves_the_worktree_whole() {
             fs::rename(&path, entry.kept_files()).unwrap();
         }
         assert!(entry.is_cut_short());
+        // Somebody tidies up meanwhile.
+        git(&scratch.main(), &["worktree", "prune", "--expire=now"]);
         repo.mend_trash(&entry).await.unwrap();
         assert_eq!((pictured(&path), state(&path)), (files.clone(), before.clone()));
         assert!(entries(&scratch).is_empty());
     }
     // A return that ends between its two renames.
     let entry = remove(&scratch, &path, true).await;
-    repo.make_again(entry.made.as_ref().unwrap()).await.unwrap();
+    repo.make_again(entry.made.as_ref().unwrap(), &entry.place).await.unwrap();
     let admin = entry.admin.clone().unwrap();
     fs::create_dir_all(admin.was.parent().unwrap()).unwrap();
     fs::rename(&admin.kept, &admin.was).unwrap();
     assert!(entry.is_cut_short());
     repo.mend_trash(&entry).await.unwrap();
     assert_eq!((pictured(&path), state(&path)), (files, before));
+}
+
+#[tokio::test]
+async fn a_branch_comes_back_with_its_log_and_the_commits_that_only_that_knows() {
+    for format in ["files", "reftable"] {
+        let scratch = Scratch::empty();
+        git(scratch.path(), &["init", "--quiet", "-b", "main", &format!("--ref-format={format}"), "myapp"]);
+        let scratch = scratch.called("myapp");
+        commit(&scratch.main(), "README", "read me\n");
+        let path = made(&scratch).await;
+        git(&path, &["commit", "--quiet", "--amend", "-m", "amended"]);
+        git(&path, &["commit", "--quiet", "--amend", "-m", "and again"]);
+        let log = || git(&scratch.main(), &["reflog", "--format=%H %gs", "x"]);
+        let (before, amended) = (log(), git(&path, &["rev-parse", "HEAD@{1}"]));
+        let entry = remove(&scratch, &path, false).await;
+        scratch.repo().bring_back(&entry).await.unwrap();
+        assert_eq!(git(&path, &["log", "-1", "--format=%s", &amended]), "amended", "{format}");
+        if format == "files" {
+            assert_eq!(log(), before);
+        }
+        assert_eq!(git(&path, &["worktree", "list"]).matches("locked").count(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_submodule_finds_its_repository_under_another_name() {
+    let scratch = Scratch::with_commit("myapp");
+    scratch.add_submodule();
+    let path = made(&scratch).await;
+    let head = commit(&path.join("lib/leaf"), "work", "1");
+    let entry = remove(&scratch, &path, true).await;
+    let other = scratch.path().join("x");
+    git(&scratch.main(), &["worktree", "add", "--quiet", "-b", "y", other.to_str().unwrap()]);
+    scratch.repo().bring_back(&entry).await.unwrap();
+    assert_eq!(git(&path.join("lib/leaf"), &["rev-parse", "HEAD"]), head.as_str());
+    assert_eq!(git(&path.join("lib/leaf"), &["rev-parse", "--show-toplevel"]), path.join("lib/leaf").to_str().unwrap());
+    assert_eq!(git(&path, &["status", "--porcelain"]), "M lib/leaf");
+}
+
+#[tokio::test]
+async fn a_repository_that_was_moved_still_has_its_trash() {
+    let scratch = Scratch::with_commit("myapp");
+    let path = made(&scratch).await;
+    fs::write(path.join("notes"), "mine").unwrap();
+    remove(&scratch, &path, true).await;
+    let moved = scratch.path().join("moved");
+    fs::create_dir(&moved).unwrap();
+    for name in ["myapp", "wt"] {
+        fs::rename(scratch.path().join(name), moved.join(name)).unwrap();
+    }
+    let repo = Repo::discover(&moved.join("myapp")).unwrap();
+    let [entry] = repo.trash(&[moved.join("wt").join(DIRECTORY)]).try_into().unwrap();
+    repo.bring_back(&entry).await.unwrap();
+    let back = moved.join("wt/x");
+    assert_eq!(fs::read_to_string(back.join("notes")).unwrap(), "mine");
+    assert_eq!(git(&back, &["status", "--porcelain"]), "?? notes");
+    assert_eq!(git(&back, &["symbolic-ref", "HEAD"]), "refs/heads/x");
+    assert_eq!(repo.worktree_at(&back).unwrap().unwrap().presence, crate::git::Presence::Here);
+    // A copy of a repository has the commits, and is not the one.
+    let copy = scratch.path().join("copy");
+    let copied = std::process::Command::new("cp").arg("-r").args([moved.join("myapp"), copy.clone()]).status().unwrap();
+    assert!(copied.success());
+    assert_eq!(Repo::discover(&copy).unwrap().trash(&[moved.join("wt").join(DIRECTORY)]), []);
+}
+
+#[tokio::test]
+async fn commits_whose_entry_somebody_took_away_are_let_go_of_and_what_is_not_understood_stays() {
+    let scratch = Scratch::with_commit("myapp");
+    let path = made(&scratch).await;
+    let entry = remove(&scratch, &path, false).await;
+    let directories = [scratch.path().join("wt").join(DIRECTORY)];
+    let remains = || scratch.repo().trash_remains(&directories).unwrap();
+    assert_eq!(remains(), []);
+    fs::write(entry.place.join(MANIFEST), "{ \"schema_version\": 99 }").unwrap();
+    assert_eq!(remains(), [], "a later version's");
+    fs::remove_dir_all(&entry.place).unwrap();
+    let [gone] = remains().try_into().unwrap();
+    assert_eq!(gone.key, entry.key);
+    scratch.repo().drop_trash(&gone).await.unwrap();
+    assert_eq!((remains(), git(&scratch.main(), &["for-each-ref", "refs/sandbox/trash"])), (vec![], String::new()));
+    assert!(!directories[0].exists());
 }
 
 #[tokio::test]
