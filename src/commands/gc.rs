@@ -239,9 +239,9 @@ async fn drop_trash(site: &Site, entry: &TrashEntry, engine: &Engine, context: &
     let dropped = if entry.place.exists() || !entry.has_worktree() { world.drop_trash(entry).await } else { Ok(()) };
     let is_gone = site.find(&task).is_ok_and(|sandbox| sandbox.is_none());
     if is_gone && !lock.was_abandoned() {
-        lock.remove()
+        lock.remove();
     } else {
-        lock.put_back()
+        lock.put_back();
     }
     dropped
 }

@@ -3,6 +3,8 @@
 //! Where the target is checked out, git merges there; where it is not, the merge is made beside every worktree and the branch
 //! moved in one step. What conflicts, or is refused by a hook, leaves everything as it was.
 
+mod halves;
+
 use std::fs;
 use std::path::Path;
 
@@ -10,6 +12,9 @@ use super::program::{Output, Program};
 use super::weigh::{changes, under_way};
 use super::{CommitId, Repo, Spared};
 use crate::error::{Error, Kind, Result};
+
+/// Files that differ in whatever way.
+const ANYHOW: &str = "ACDMRTUXB";
 
 /// How a branch is to be merged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,7 +84,7 @@ impl Repo {
         let place = self.checked_out_at(&merge.into)?;
         // Known beforehand, conflicts leave nothing to be taken back.
         let tree = self.merged_tree(merge, place.as_deref(), &tip, &here).await?;
-        if style == MergeStyle::Squash && self.changed(&here, &tree, "ACDMRTUXB").await?.is_empty() {
+        if style == MergeStyle::Squash && self.changed(here.as_str(), &tree, ANYHOW).await?.is_empty() {
             return Ok(Merged::UpToDate);
         }
         let moves = forward && matches!(style, MergeStyle::Configured | MergeStyle::FastForwardOnly);
@@ -88,10 +93,12 @@ impl Repo {
                 let is_half_done = style == MergeStyle::Squash && self.is_squashed(&place, &tip, &tree).await?;
                 if !is_half_done {
                     self.refuse_changes(&merge.into, &place, &here, &tree).await?;
-                    self.merge_there(merge, style, &place).await?;
+                    let ended = self.merge_there(merge, style, &place).await?;
+                    self.settled(ended, merge, &place, [here.as_str(), &tree]).await?;
                 }
                 if style == MergeStyle::Squash {
-                    self.commit_squashed(merge, &place).await?;
+                    let ended = self.commit_squashed(merge, &place).await?;
+                    self.settled(ended, merge, &place, [here.as_str(), &tree]).await?;
                 }
             }
             None if moves => self.advance(&merge.into, &tip, &here, "fast-forward").await?,
@@ -148,14 +155,14 @@ impl Repo {
     }
 
     /// The files that a tree has otherwise than a commit.
-    async fn changed(&self, from: &CommitId, to: &str, how: &str) -> Result<Vec<String>> {
+    async fn changed(&self, from: &str, to: &str, how: &str) -> Result<Vec<String>> {
         let diff = ["diff-tree", "-r", "-z", "--no-renames", "--name-only", &format!("--diff-filter={how}")];
-        let git = self.git().args(diff).args([from.as_str(), to]);
-        git.stdout(format!("cannot tell what would change in {}", from.short())).await.map(|list| names(&list))
+        let git = self.git().args(diff).args([from, to]);
+        git.stdout(format!("cannot tell what would change in {from}")).await.map(|list| names(&list))
     }
 
     /// Where the target is checked out its files and index move with it.
-    async fn merge_there(&self, merge: &Merge, style: MergeStyle, place: &Path) -> Result<()> {
+    async fn merge_there(&self, merge: &Merge, style: MergeStyle, place: &Path) -> Result<Output> {
         let Merge { branch, into, message, .. } = merge;
         let git = || Program::with_hooks(place);
         // What the settings say of this branch may be half of a merge.
@@ -175,18 +182,14 @@ impl Repo {
             };
             command = command.args(["-m", &own]);
         }
-        let ended = command.arg(format!("refs/heads/{branch}")).run().await?;
-        self.settled(ended, merge, place).await
+        command.arg(format!("refs/heads/{branch}")).run().await
     }
 
     /// What git squashed is in the index.
-    async fn commit_squashed(&self, merge: &Merge, place: &Path) -> Result<()> {
+    async fn commit_squashed(&self, merge: &Merge, place: &Path) -> Result<Output> {
         let commit = Program::with_hooks(place).args(["commit", "--quiet", "--no-edit"]);
-        let ended = match &merge.message {
-            Some(message) => commit.args(["-m", message]).run().await?,
-            None => commit.run().await?,
-        };
-        self.settled(ended, merge, place).await
+        let message = merge.message.iter().flat_map(|message| ["-m", message]);
+        message.fold(commit, Program::arg).run().await
     }
 
     /// Whether the very merge was squashed in a checkout, and not committed: by a run that was killed.
@@ -201,9 +204,11 @@ impl Repo {
         Ok(clean && String::from_utf8_lossy(&staged.stdout).trim() == tree)
     }
 
-    async fn settled(&self, ended: Output, merge: &Merge, place: &Path) -> Result<()> {
+    /// What failed leaves everything as it was.
+    async fn settled(&self, ended: Output, merge: &Merge, place: &Path, [here, tree]: [&str; 2]) -> Result<()> {
         if !ended.ok {
             self.take_back(place).await?;
+            self.take_back_halves(place, here, tree).await?;
         }
         ended.or_error(format!("cannot merge {} into {}", merge.branch, merge.into)).map(drop)
     }
@@ -240,7 +245,7 @@ impl Repo {
             Some(worktree) => changes(worktree, &Spared::default().and(["*".to_owned()])).await?.modified,
             None => Vec::new(),
         };
-        let added = self.changed(here, tree, "A").await?;
+        let added = self.changed(here.as_str(), tree, "A").await?;
         in_the_way.extend(added.into_iter().filter(|name| place.join(name).symlink_metadata().is_ok()));
         if in_the_way.is_empty() {
             return Ok(());

@@ -77,18 +77,35 @@ fn an_undo_killed_at_any_git_command_is_completed_by_the_next() {
     });
 }
 
+/// Each way of merging into a branch, killed everywhere: the next one has it merged once, and nothing else has changed.
+fn merges_killed_everywhere_are_completed(ways: &[&[&str]], into: &str) {
+    for way in ways {
+        at_each_point(|number, when| {
+            let (desk, path) = with_work();
+            desk.git(&desk.repo(), &["branch", "release"]);
+            desk.git(&desk.repo(), &["commit", "--quiet", "--allow-empty", "-m", "Moved on"]);
+            let words = [&["merge", "fix", "--keep", "--into", into][..], way].concat();
+            let was_killed = killed(&desk, &words, number, when);
+            desk.run(words).succeeds();
+            let at = format!("{way:?} killed {when} {number}");
+            assert_eq!(desk.git(&desk.repo(), &["show", &format!("{into}:feature")]), "1", "{at}");
+            let since = format!("{}..{into}", if into == "main" { "main^{/Moved on}" } else { "fix~1" });
+            let own = desk.git(&desk.repo(), &["rev-list", "--count", "--first-parent", &since]);
+            assert_eq!(own, "1", "{at}");
+            for place in [&path, &desk.repo()] {
+                assert_eq!(desk.git(place, &["status", "--porcelain"]), "", "{at}");
+            }
+            was_killed
+        });
+    }
+}
+
 #[test]
 fn a_merge_killed_at_any_git_command_is_completed_by_the_next() {
-    at_each_point(|number, when| {
-        let (desk, path) = with_work();
-        desk.git(&desk.repo(), &["branch", "release"]);
-        desk.git(&desk.repo(), &["commit", "--quiet", "--allow-empty", "-m", "Moved on"]);
-        let words = ["merge", "fix", "--keep", "--no-ff", "--into", "release"];
-        let was_killed = killed(&desk, &words, number, when);
-        desk.run(words).succeeds();
-        assert_eq!(desk.git(&desk.repo(), &["show", "release:feature"]), "1");
-        assert_eq!(desk.git(&desk.repo(), &["rev-list", "--count", "--merges", "release"]), "1");
-        assert_eq!(desk.git(&path, &["status", "--porcelain"]), "");
-        was_killed
-    });
+    merges_killed_everywhere_are_completed(&[&[], &["--no-ff"], &["--squash"]], "release");
+}
+
+#[test]
+fn a_merge_into_a_branch_that_is_checked_out_killed_at_any_git_command_is_completed_by_the_next() {
+    merges_killed_everywhere_are_completed(&[&["--no-ff"], &["--squash"]], "main");
 }

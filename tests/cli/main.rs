@@ -12,6 +12,7 @@ mod engine;
 mod env;
 mod exec;
 mod exit_codes;
+mod full_disk;
 mod gc;
 mod help;
 mod images;

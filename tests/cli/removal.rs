@@ -119,3 +119,23 @@ fn a_process_that_works_in_the_worktree_holds_it_and_is_named() {
 fn is_gits_own(line: &str) -> bool {
     ["/.git/objects", "/.git/logs", "/.git/refs", "/.git/worktrees"].iter().any(|place| line.contains(place))
 }
+
+#[test]
+fn what_was_merged_at_the_remote_meanwhile_is_not_lost_with_the_sandbox() {
+    let desk = Desk::new();
+    let engine = desk.engine();
+    let made = desk.made("fix");
+    desk.write("src/blog/.git/info/exclude", "/.env.worktree\n");
+    desk.git(&desk.repo(), &["clone", "--quiet", "--bare", ".", "../origin.git"]);
+    desk.git(&desk.repo(), &["remote", "add", "origin", "../origin.git"]);
+    desk.git(&desk.repo(), &["fetch", "--quiet"]);
+    desk.commit(&made.path, "feature", "1\n");
+    desk.run(["rm", "fix"]).fails(Kind::WouldLoseWork);
+    // As a forge does it: the same content in a commit of its own, and the branch was never pushed from here.
+    desk.git(&desk.repo(), &["clone", "--quiet", "../origin.git", "../elsewhere"]);
+    let elsewhere = desk.root().join("src/elsewhere");
+    desk.commit(&elsewhere, "feature", "1\n");
+    desk.git(&elsewhere, &["push", "--quiet"]);
+    desk.run(["rm", "fix"]).succeeds();
+    assert!(!made.path.exists() && engine.commands().is_empty());
+}

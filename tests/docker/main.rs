@@ -19,3 +19,4 @@ mod looking_in;
 mod rails;
 mod removal;
 mod rest;
+mod trouble;

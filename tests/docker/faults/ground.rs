@@ -16,6 +16,9 @@ const TASK: &str = "a";
 /// What the worktree of nobody is called, beside that of the task.
 const NOTES: &str = "a-notes";
 
+/// What it is merged into, where it is.
+const MERGED: &str = "a-merged";
+
 /// Where the points of one worker are tried.
 #[derive(Debug)]
 pub(super) struct Ground {
@@ -64,6 +67,20 @@ impl Ground {
         let (worktree, subject) = (self.yard.worktree(TASK), "Work that was merged");
         self.yard.git_in(&worktree, &["commit", "-q", "--allow-empty", "-m", subject]);
         self.yard.git(&["merge", "-q", "--ff-only", TASK]);
+    }
+
+    /// A sandbox that is up, with work, and a branch that it is to be merged into.
+    pub(super) fn bring_up_with_work_to_merge(&self) {
+        self.yard.up(TASK);
+        self.yard.git_in(&self.yard.worktree(TASK), &["commit", "-q", "--allow-empty", "-m", "Work of today"]);
+        self.yard.git(&["branch", "-f", MERGED, "main"]);
+    }
+
+    /// Merges it, unless that was done, and nothing is left to be merged.
+    pub(super) fn merge(&self, verb: &str) {
+        let ran = self.yard.sandbox(&words(verb));
+        assert!(matches!(ran.code, Some(0 | 7)), "merge should have ended with 0 or 7\n{ran}");
+        assert_eq!(self.yard.git(&["log", "-1", "--format=%s", MERGED]), "Work of today");
     }
 
     /// Work that is nowhere but in the worktree, and on its branch.
@@ -164,7 +181,8 @@ impl Ground {
     /// What git and the file system have that is not the task's. Its trash, too, is there to stay.
     pub(super) fn strays(&self) -> Strays {
         let mut strays = lines(&self.yard.git(&["for-each-ref"]));
-        strays.retain(|line| !line.ends_with(&format!("/{TASK}")) && !line.contains("\trefs/sandbox/trash/"));
+        let its = |line: &String| [TASK, MERGED].iter().any(|name| line.ends_with(&format!("/{name}")));
+        strays.retain(|line| !its(line) && !line.contains("\trefs/sandbox/trash/"));
         strays.extend(self.files());
         Strays(strays)
     }

@@ -7,7 +7,12 @@ mod request;
 mod soak;
 mod suite;
 
+use std::time::Duration;
+
+use proxy::Proxy;
 use suite::Case;
+
+use crate::yard::{Yard, finish};
 
 /// Whether all points are tried and everything is large, as `make test-faults` asks for.
 fn all_are_wanted() -> bool {
@@ -89,4 +94,30 @@ fn an_rm_by_force_killed_at_any_request_loses_nothing() {
 #[test]
 fn an_rm_by_force_killed_at_any_git_command_loses_nothing() {
     println!("{}", Case { killed: "rm --force", door: Door::Git, then: "rm" }.try_all());
+}
+
+#[test]
+fn a_merge_killed_at_any_request_is_finished_by_the_next() {
+    println!("{}", Case { killed: "merge --into a-merged", door: Door::Engine, then: "merge" }.try_all());
+}
+
+#[test]
+fn a_merge_killed_at_any_git_command_is_finished_by_the_next() {
+    println!("{}", Case { killed: "merge --into a-merged", door: Door::Git, then: "merge" }.try_all());
+}
+
+#[test]
+fn with_a_slow_engine_everything_takes_longer_and_ends_the_same() {
+    let yard = Yard::new("slow-engine");
+    let proxy = Proxy::slow(yard.directory.join("engine.sock"), Duration::from_millis(150));
+    let slowly = |arguments: &[&str]| {
+        let mut command = yard.command(arguments);
+        command.env("DOCKER_HOST", format!("unix://{}", proxy.socket().display()));
+        finish(command).ok()
+    };
+    slowly(&["up", "a"]);
+    yard.assert_whole("a");
+    assert_eq!(slowly(&["up", "--dry-run", "a"]).stdout, "nothing to do\n");
+    slowly(&["rm", "a"]);
+    yard.assert_no_trace("a");
 }

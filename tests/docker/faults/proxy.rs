@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Signal, pidfd_send_signal};
 
 use super::request::Request;
-use super::{Point, When};
+use super::{Door, Point, When};
+use crate::yard::dawdle;
 
 /// A socket that leads to the engine as long as it is held.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(super) struct Proxy {
 #[derive(Debug)]
 struct Trap {
     point: Point,
+    /// How long each request waits.
+    delay: Duration,
     /// The program: a number would be another's once this one has ended.
     victim: OnceLock<OwnedFd>,
     seen: AtomicUsize,
@@ -45,9 +49,19 @@ enum Fate {
 
 impl Proxy {
     pub(super) fn open(socket: PathBuf, point: Point) -> Proxy {
+        Proxy::with(socket, point, Duration::ZERO)
+    }
+
+    /// One that kills nobody, and makes every request wait.
+    pub(super) fn slow(socket: PathBuf, delay: Duration) -> Proxy {
+        Proxy::with(socket, Point { door: Door::Engine, number: usize::MAX, when: When::Before }, delay)
+    }
+
+    fn with(socket: PathBuf, point: Point, delay: Duration) -> Proxy {
         let listener = UnixListener::bind(&socket).unwrap();
         let trap = Arc::new(Trap {
             point,
+            delay,
             victim: OnceLock::new(),
             seen: AtomicUsize::new(0),
             sprung: AtomicBool::new(false),
@@ -119,6 +133,7 @@ impl Trap {
     fn pass_requests(&self, client: UnixStream, engine: &mut UnixStream, awaited: &AtomicBool) -> io::Result<bool> {
         let mut client = BufReader::new(client);
         while let Some(request) = Request::read(&mut client)? {
+            dawdle(self.delay);
             match self.fate(&request) {
                 Fate::Forwarded => {}
                 Fate::Last => awaited.store(true, Ordering::SeqCst),

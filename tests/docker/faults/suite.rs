@@ -82,7 +82,8 @@ impl Case {
         let mut fresh = || {
             grounds += 1;
             let Case { killed, door, then } = self;
-            let killed = killed.replace(" --", "-");
+            let killed: Vec<_> = killed.split([' ', '-']).filter(|word| !word.is_empty()).take(2).collect();
+            let killed = killed.join("-");
             Ground::new(&format!("kill-{killed}-{door:?}-{then}-{worker}{grounds}").to_lowercase())
         };
         let mut ground = fresh();
@@ -102,8 +103,11 @@ impl Case {
         let mut strays = None;
         let tried = stage(Verdict::Stuck, || {
             let (removes, forced) = (self.killed.starts_with("rm"), self.killed.ends_with("--force"));
+            let merges = self.killed.starts_with("merge");
             if removes {
                 ground.bring_up_with_merged_work();
+            } else if merges {
+                ground.bring_up_with_work_to_merge();
             }
             if forced {
                 ground.leave_notes();
@@ -119,6 +123,9 @@ impl Case {
             if forced {
                 ground.remove_by_force();
                 ground.bring_notes_back();
+            }
+            if merges {
+                ground.merge(self.killed);
             }
             ground.remove();
         });

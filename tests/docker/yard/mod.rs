@@ -6,6 +6,7 @@ mod lane;
 mod not_root;
 mod own_engine;
 mod ran;
+mod registry;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -19,7 +20,8 @@ pub(crate) use engine::{KINDS, docker, inspect, labelled, sweep};
 pub(crate) use lane::Lane;
 pub(crate) use not_root::NotRoot;
 pub(crate) use own_engine::OwnEngine;
-pub(crate) use ran::{LIMIT, Ran, Running, eventually, variables};
+pub(crate) use ran::{LIMIT, Ran, Running, dawdle, eventually, variables};
+pub(crate) use registry::{Manner, Registry, redis_image};
 
 /// The program, as Cargo built it.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_sandbox");

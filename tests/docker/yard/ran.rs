@@ -106,6 +106,13 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
     }
 }
 
+/// Lets time pass, where something is to be slow.
+pub(crate) fn dawdle(time: Duration) {
+    if !time.is_zero() {
+        std::thread::sleep(time);
+    }
+}
+
 /// A text of lines `NAME=value` as a map.
 pub(crate) fn variables(text: &str) -> BTreeMap<String, String> {
     text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect()
