@@ -90,7 +90,7 @@ pub struct Settings {
     pub regenerable: Spared,
     /// How long what was removed is kept in the trash.
     pub trash_kept: Duration,
-    /// How long a fetch of the default branch may take before `up` goes on without it.
+    /// How long a fetch of the default branch may take before a command goes on without it.
     pub fetch_timeout: Duration,
     /// How long a service may take to become ready.
     pub ready_timeout: Duration,
