@@ -64,7 +64,8 @@ fn tell(observed: &Observed, removal: &Removal, events: &Sink) {
 /// Nothing is touched while anything would be lost.
 fn refuse_losses(task: &TaskName, observed: &Observed, removal: &Removal) -> Result<()> {
     let merged = |it: &Objection| removal.merged && matches!(it, Objection::Commits { .. });
-    let refused = |it: &&Objection| !(merged(it) || removal.forced && it.yields_to_force());
+    let stays = |it: &Objection| removal.keep_branch && matches!(it, Objection::Commits { on_branch: true, .. });
+    let refused = |it: &&Objection| !(merged(it) || stays(it) || removal.forced && it.yields_to_force());
     let losses: Vec<&Objection> = observed.losses.iter().filter(refused).collect();
     let mut list: Vec<String> = losses.iter().map(ToString::to_string).collect();
     let processes = if removal.forced { &[][..] } else { &observed.processes };
@@ -80,6 +81,9 @@ fn refuse_losses(task: &TaskName, observed: &Observed, removal: &Removal) -> Res
     }
     if losses.iter().any(|it| is_locked(it)) {
         hints.push(format!("`sandbox unlock {task}` unlocks it"));
+    }
+    if losses.iter().any(|it| matches!(it, Objection::Mounted { .. })) {
+        hints.push("unmount what is mounted there".to_owned());
     }
     if observed.worktree.as_ref().is_some_and(|seen| seen.missing) {
         hints.push(format!("`sandbox up {task}` brings its directory back"));

@@ -40,7 +40,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
         return list(&entries, context);
     }
     let wanted = |entry: &&TrashEntry| args.at.as_ref().is_none_or(|at| *at == entry.key.time);
-    let entry = entries.iter().rfind(wanted).ok_or_else(|| nothing_to_undo(named.as_ref(), &site))?;
+    let entry =
+        entries.iter().rfind(wanted).ok_or_else(|| nothing_to_undo(named.as_ref(), args.at.as_deref(), &site))?;
     let task = TaskName::parse(&entry.key.name)?;
     let lock = site.lock(&site.identity(&task)?, "undo", &context.events).await?;
     let result = bring_back(&site, entry, context).await;
@@ -67,8 +68,9 @@ async fn bring_back(site: &Site, entry: &TrashEntry, context: &Context) -> Resul
     Ok(back)
 }
 
-fn nothing_to_undo(named: Option<&TaskName>, site: &Site) -> Error {
+fn nothing_to_undo(named: Option<&TaskName>, at: Option<&str>, site: &Site) -> Error {
     let what = match named {
+        Some(task) if at.is_some() => format!("the trash has nothing of {task} from {}", at.unwrap_or_default()),
         Some(task) => format!("the trash has nothing of {task}"),
         None => format!("the trash of {} is empty", site.repo.name()),
     };

@@ -27,6 +27,9 @@ use verdict::{Facts, Reason};
 /// What is said of a worktree that may be there all the same.
 const OUT_OF_SIGHT: &str = "its worktree cannot be seen; its disk may not be mounted";
 
+/// What is said of a worktree at which git fails.
+const UNREADABLE: &str = "git cannot read its worktree; `git status` there says why";
+
 /// What is known of every sandbox of a repository that git has a worktree of. Of those that are in no registry of ours
 /// another user, or another home, may be at work on one.
 pub async fn of_sandboxes(site: &Site, registry: &Registry) -> Result<Vec<(Identity, Facts)>> {
@@ -34,7 +37,11 @@ pub async fn of_sandboxes(site: &Site, registry: &Registry) -> Result<Vec<(Ident
     for sandbox in site.sandboxes()? {
         let identity = sandbox.record.claim.identity.clone();
         let facts = match registry.of(&identity) {
-            Some(_) => of_sandbox(site, &sandbox).await?,
+            // What cannot be read of one is no reason to leave the others.
+            Some(_) => match of_sandbox(site, &sandbox).await {
+                Err(error) if error.kind() == Kind::Git => Facts { unknown: Some(UNREADABLE), ..Facts::default() },
+                facts => facts?,
+            },
             None => Facts { unknown: Some("its claim is not among those of this user"), ..Facts::default() },
         };
         all.push((identity, facts));
@@ -75,8 +82,11 @@ async fn reasons(site: &Site, sandbox: &Sandbox) -> Result<Vec<Reason>> {
         // Where that cannot be told (a partial clone without its remote) it has not. What only followed the default branch
         // is on it too, and nothing has been done in it yet.
         let landed = site.repo.landing(tip, began.as_ref()).await.unwrap_or(None);
-        let worked = |landed: &Landed| landed.how != Landing::Merged || worktree.has_been_worked_in();
-        reasons.extend(landed.filter(worked).map(|landed| Reason::Landed(landed.sentence())));
+        let worked = match &landed {
+            Some(Landed { how: Landing::Merged, .. }) => site.repo.has_work_in(worktree, tip).await?,
+            _ => true,
+        };
+        reasons.extend(landed.filter(|_| worked).map(|landed| Reason::Landed(landed.sentence())));
     }
     let expired = |moment: &&String| moment.parse::<Timestamp>().is_ok_and(|moment| moment <= Timestamp::now());
     reasons.extend(record.expires.as_ref().filter(expired).map(|moment| Reason::Expired(moment.clone())));

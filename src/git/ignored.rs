@@ -90,9 +90,9 @@ fn holds_any(worktree: &Path, relative: &Path, is_dir: bool, matcher: &Gitignore
     })
 }
 
-/// Whether there is nothing below a directory but directories.
+/// Whether there is nothing below a directory but directories, or nothing that we may see: git passes both over.
 fn is_hollow(directory: &Path) -> bool {
-    let Ok(entries) = fs::read_dir(directory) else { return false };
+    let Ok(entries) = fs::read_dir(directory) else { return true };
     entries.flatten().all(|entry| entry.file_type().is_ok_and(|it| it.is_dir()) && is_hollow(&entry.path()))
 }
 

@@ -99,7 +99,8 @@ impl Repo {
             let Some(commit) = CommitId::parse(&patch.commit) else { continue };
             if trial.adds_nothing(&commit, tip).await? {
                 let later: Vec<Index> = history[..place].iter().map(Patch::index).collect();
-                let back = taken_back(&whole, &later.iter().collect::<Vec<_>>());
+                let back = taken_back(&whole, &later.iter().collect::<Vec<_>>())
+                    || self.is_put_back([&base, tip], target, &whole).await?;
                 return Ok(if back { Verdict::TakenBack } else { Verdict::Landed(Landing::Squashed) });
             }
         }
@@ -110,7 +111,8 @@ impl Repo {
                 return Ok(Verdict::Missing);
             }
         }
-        Ok(verdict)
+        let put_back = matches!(verdict, Verdict::Landed(_)) && self.is_put_back([&base, tip], target, &whole).await?;
+        Ok(if put_back { Verdict::TakenBack } else { verdict })
     }
 
     /// The commits are there. What they did may have been undone since, in one go or one by one.
@@ -122,11 +124,37 @@ impl Repo {
         }
         let history = self.history(tip, target, &all).await?;
         let later: Vec<Index> = history.iter().map(Patch::index).collect();
-        Ok(if taken_back(&all, &later.iter().collect::<Vec<_>>()) {
-            Verdict::TakenBack
-        } else {
-            Verdict::Landed(Landing::Merged)
-        })
+        let back =
+            taken_back(&all, &later.iter().collect::<Vec<_>>()) || self.is_put_back([since, tip], target, &all).await?;
+        Ok(if back { Verdict::TakenBack } else { Verdict::Landed(Landing::Merged) })
+    }
+
+    /// Whether lines that the work had changed are on a branch as they were before it, whatever came between: put back by hand,
+    /// in several steps, or after they had been changed further.
+    async fn is_put_back(&self, work: [&CommitId; 2], target: &CommitId, changes: &[Change]) -> Result<bool> {
+        let [base, tip] = work;
+        let paths = patch::pathspecs(changes).filter(|paths| paths.len() <= PATHSPECS_MAX).unwrap_or_default();
+        let what = format!("cannot tell what is on {}", target.short());
+        let diff = |to: &CommitId| {
+            let git =
+                self.git().args(["diff-tree", "-r"]).args(patch::OPTIONS).args([base.as_str(), to.as_str(), "--"]);
+            git.args(&paths).stdout(what.clone())
+        };
+        let (then, now) = futures::try_join!(diff(tip), diff(target))?;
+        let (then, now) = (patch::ranges(&then), patch::ranges(&now));
+        let is_back = |(file, ranges): (&&[u8], &Vec<(usize, usize)>)| {
+            let differs = |line: usize, now: &[(usize, usize)]| {
+                now.iter().any(|(from, count)| (*from..from + count).contains(&line))
+            };
+            match now.get(file) {
+                // What only adds may have been moved to another file.
+                None => ranges.is_empty() || ranges.iter().any(|(_, count)| *count > 0),
+                // Not text, and other than before.
+                Some(now) if now.is_empty() || ranges.is_empty() => false,
+                Some(now) => ranges.iter().any(|(from, count)| (*from..from + count).any(|line| !differs(line, now))),
+            }
+        };
+        Ok(then.iter().any(is_back))
     }
 
     async fn merge_base(&self, one: &CommitId, other: &CommitId) -> Result<Option<CommitId>> {
@@ -289,7 +317,8 @@ fn picked(own: &[Patch], history: &[Patch]) -> (Verdict, Vec<(CommitId, CommitId
 fn taken_back(changes: &[Change], later: &[&Index]) -> bool {
     // Since the newest commit that makes them all again nothing older counts.
     let again = later.iter().position(|index| index.patch.has(changes)).map_or(later.len(), |place| place + 1);
-    changes.iter().any(|change| later[..again].iter().any(|index| index.takes_back(change)))
+    let decisive = patch::decisive(changes);
+    decisive.into_iter().any(|change| later[..again].iter().any(|index| index.takes_back(change)))
 }
 
 #[cfg(test)]

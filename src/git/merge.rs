@@ -245,14 +245,38 @@ impl Repo {
             Some(worktree) => changes(worktree, &Spared::default().and(["*".to_owned()])).await?.modified,
             None => Vec::new(),
         };
-        let added = self.changed(here.as_str(), tree, "A").await?;
-        in_the_way.extend(added.into_iter().filter(|name| place.join(name).symlink_metadata().is_ok()));
+        for name in self.changed(here.as_str(), tree, "A").await? {
+            if let Some(there) = self.in_the_way_of(&name, place, here).await? {
+                in_the_way.push(there);
+            }
+        }
         if in_the_way.is_empty() {
             return Ok(());
         }
         Err(Error::new(Kind::WouldLoseWork, what())
             .because(in_the_way.iter().take(10).cloned().collect::<Vec<_>>().join(", "))
             .hint("commit or stash them there, or move them away, then try again"))
+    }
+
+    /// What git does not know, at the place of a file that a merge adds, or in place of a directory that leads there. What it
+    /// does know the merge itself takes away.
+    async fn in_the_way_of(&self, name: &str, place: &Path, here: &CommitId) -> Result<Option<String>> {
+        let store = self.store();
+        for leading in Path::new(name).ancestors().collect::<Vec<_>>().into_iter().rev().skip(1) {
+            let Ok(metadata) = place.join(leading).symlink_metadata() else { return Ok(None) };
+            let leading = leading.display().to_string();
+            if leading == name && metadata.is_dir() {
+                drop(store);
+                let list = ["ls-files", "--others", "--directory", "--no-empty-directory", "-z", "--"];
+                let git = Program::within(place).args(list).arg(format!(":(literal){name}"));
+                let inside = git.stdout(format!("cannot list the files of {}", place.display())).await?;
+                return Ok(names(&inside).into_iter().next());
+            }
+            if !metadata.is_dir() {
+                return Ok((!store.has_path(here, &leading)?).then_some(leading));
+            }
+        }
+        Ok(None)
     }
 
     /// The merge as objects, then the branch in one step.

@@ -31,6 +31,7 @@ mod lock;
 mod loose;
 mod merge;
 mod modules;
+mod mounts;
 mod objection;
 mod patch;
 mod program;

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
+use super::discover::path;
 use super::objection::{Listing, Objection};
 use super::program::Program;
 use super::{CommitId, Presence, Repo, Worktree};
@@ -26,7 +27,9 @@ impl Repo {
         worktree: &Worktree,
         made_at: Option<&CommitId>,
     ) -> Result<Vec<Objection>> {
-        let modules = repositories(&worktree.admin_dir.join("modules"));
+        let mut modules = repositories(&worktree.admin_dir.join("modules"));
+        // One that keeps its repository in its own directory, as a clone does that was added by hand.
+        modules.extend(self.repositories_in_the_tree(worktree).await?);
         if modules.is_empty() {
             return Ok(Vec::new());
         }
@@ -41,6 +44,25 @@ impl Repo {
         let commits = Listing::of(&lost.commits).map(|commits| Objection::SubmoduleCommits { commits });
         let staged = Listing::of(&lost.staged).map(|files| Objection::Modified { files });
         Ok(commits.into_iter().chain(staged).collect())
+    }
+}
+
+impl Repo {
+    /// The repositories that the index records as one commit each, where they are in the worktree.
+    async fn repositories_in_the_tree(&self, worktree: &Worktree) -> Result<Vec<(String, PathBuf)>> {
+        if worktree.presence != Presence::Here || !worktree.is_checked_out() || !worktree.is_linked() {
+            return Ok(Vec::new());
+        }
+        let what = format!("cannot list the files of {}", worktree.path.display());
+        let listed = Program::within(&worktree.path).args(["ls-files", "--stage", "-z"]).stdout(what).await?;
+        let places = listed.split(|&b| b == 0).filter(|entry| entry.starts_with(b"160000 ")).filter_map(|entry| {
+            let name = entry.splitn(2, |&b| b == b'\t').nth(1)?;
+            let dir = worktree.path.join(path(name)).join(".git");
+            // A link leads to the admin directory, which was looked at.
+            let own = dir.symlink_metadata().is_ok_and(|it| it.is_dir()) && is_repository(&dir);
+            own.then(|| (String::from_utf8_lossy(name).into_owned(), dir))
+        });
+        Ok(places.collect())
     }
 }
 

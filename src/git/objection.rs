@@ -40,6 +40,8 @@ pub enum Objection {
     Commits {
         /// Abbreviated name and subject of each, newest first.
         commits: Listing,
+        /// Whether they are on the sandbox's branch, all of them: where that stays, they do.
+        on_branch: bool,
     },
     /// Commits of submodules, stashed ones too, on no remote: a worktree's submodules go with it.
     SubmoduleCommits {
@@ -53,6 +55,11 @@ pub enum Objection {
     },
     /// Other worktrees of the repository inside of it.
     Worktrees {
+        /// Where.
+        places: Listing,
+    },
+    /// Something is mounted in it, or it is a mount point itself: what is there belongs to another.
+    Mounted {
         /// Where.
         places: Listing,
     },
@@ -103,6 +110,7 @@ impl Objection {
             | Objection::UnderWay { .. }
             | Objection::Unlinked => true,
             Objection::Worktrees { .. }
+            | Objection::Mounted { .. }
             | Objection::OutOfSight
             | Objection::CheckedOutElsewhere { .. }
             | Objection::Locked { .. } => false,
@@ -117,7 +125,7 @@ impl fmt::Display for Objection {
             Objection::Modified { files } => write!(f, "{}: {files}", counted(files.count, "modified file")),
             Objection::Untracked { files } => write!(f, "{}: {files}", counted(files.count, "untracked file")),
             Objection::Ignored { files } => write!(f, "{}: {files}", counted(files.count, "ignored file")),
-            Objection::Commits { commits } => {
+            Objection::Commits { commits, .. } => {
                 write!(f, "{} on no other branch and no remote: {commits}", counted(commits.count, "commit"))
             }
             Objection::SubmoduleCommits { commits } => {
@@ -128,6 +136,7 @@ impl fmt::Display for Objection {
             Objection::Worktrees { places } => {
                 write!(f, "{} inside of it: {places}", counted(places.count, "other worktree"))
             }
+            Objection::Mounted { places } => write!(f, "mounted in it: {places}"),
             Objection::OutOfSight => f.write_str("its directory cannot be seen; its disk may not be mounted"),
             Objection::CheckedOutElsewhere { place } => {
                 write!(f, "its branch is checked out at {} too", place.display())

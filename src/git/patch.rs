@@ -27,6 +27,9 @@ pub(super) const OPTIONS: [&str; 14] = [
 /// So much text is not in two files by chance.
 const TELLING_BYTES: usize = 6;
 
+/// What a line that stands for something else than text begins with.
+const NO_TEXT: &[u8] = b"\0";
+
 /// What `git log` is to print before the patch of each commit: a byte that begins no line of a patch, and the commit.
 pub(super) const HEADER: &str = "--format=%x00%H";
 
@@ -45,6 +48,21 @@ pub(super) struct Patch {
     /// The commit; empty in the difference of two.
     pub(super) commit: String,
     pub(super) changes: Vec<Change>,
+}
+
+impl Change {
+    /// Whether it is about lines, not about a file's being there, or its mode.
+    fn is_text(&self) -> bool {
+        !self.removed.iter().chain(&self.added).any(|line| line.starts_with(NO_TEXT))
+    }
+}
+
+/// The changes that decide whether a file's are undone: of one that came with text, the text.
+pub(super) fn decisive(changes: &[Change]) -> Vec<&Change> {
+    let with_text: BTreeSet<&[u8]> = changes.iter().filter(|it| it.is_text()).map(|it| &*it.file).collect();
+    let comes_or_goes = |it: &Change| it.removed.is_empty() || it.added.is_empty();
+    let decides = |it: &&Change| it.is_text() || !comes_or_goes(it) || !with_text.contains(&*it.file);
+    changes.iter().filter(decides).collect()
 }
 
 impl Patch {
@@ -108,8 +126,8 @@ impl Index<'_> {
     /// Whether the commit undoes an earlier change, or some of it: lines that it takes away and puts nothing in their place.
     /// Lines that are changed further are not undone, nor are those that it moves to another file.
     pub(super) fn takes_back(&self, earlier: &Change) -> bool {
-        // A lone bracket is in many files.
-        let telling = earlier.added.iter().map(Vec::len).sum::<usize>() >= TELLING_BYTES;
+        // A lone bracket is in many files, and so are modes.
+        let telling = earlier.is_text() && earlier.added.iter().map(Vec::len).sum::<usize>() >= TELLING_BYTES;
         let keeps = |it: &Change| telling && it.file != earlier.file && holds(&it.added, &earlier.added);
         self.candidates(earlier).any(|it| undoes(it, earlier)) && !self.patch.changes.iter().any(keeps)
     }
@@ -136,7 +154,7 @@ fn undoes(it: &Change, earlier: &Change) -> bool {
 }
 
 fn says_something(line: &[u8]) -> bool {
-    line.iter().filter(|byte| byte.is_ascii_alphanumeric()).count() > 1
+    line.iter().filter(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii()).count() > 1
 }
 
 /// The files of changes as patterns that match nothing else, for `git log -- PATTERN…`.
@@ -180,12 +198,12 @@ pub(super) fn parse(output: &[u8]) -> Vec<Patch> {
         } else if let Some(names) = line.strip_prefix(b"diff --git ") {
             file = names;
         } else if let Some(mode) = line.strip_prefix(b"new file ") {
-            add(&[], &[mode]);
+            add(&[], &[&no_text(mode)]);
         } else if let Some(mode) = line.strip_prefix(b"deleted file ") {
-            add(&[mode], &[]);
+            add(&[&no_text(mode)], &[]);
         } else if let Some(mode) = line.strip_prefix(b"old ") {
             let new = lines.next().and_then(|line| line.strip_prefix(b"new ")).unwrap_or_default();
-            add(&[mode], &[new]);
+            add(&[&no_text(mode)], &[&no_text(new)]);
         } else if let Some(names) = line.strip_prefix(b"index ") {
             blobs = names.split(|&byte| byte == b' ').next().unwrap_or_default();
         } else if line.starts_with(b"Binary files ") {
@@ -201,6 +219,37 @@ pub(super) fn parse(output: &[u8]) -> Vec<Patch> {
         }
     }
     patches
+}
+
+/// A mode as a line that no text has.
+fn no_text(mode: &[u8]) -> Vec<u8> {
+    [NO_TEXT, mode].concat()
+}
+
+/// Where a difference changes the lines of the older side, file by file: first line and count. A file that is no text, or
+/// has none of its lines changed, is there with none.
+pub(super) fn ranges(output: &[u8]) -> HashMap<&[u8], Vec<(usize, usize)>> {
+    let mut all: HashMap<&[u8], Vec<(usize, usize)>> = HashMap::new();
+    let (mut file, mut body): (&[u8], usize) = (b"", 0);
+    for line in output.split(|&byte| byte == b'\n') {
+        if body > 0 && matches!(line.first(), Some(b'-' | b'+')) {
+            body -= 1;
+        } else if let Some(names) = line.strip_prefix(b"diff --git ") {
+            file = names;
+            all.entry(file).or_default();
+        } else if let Some(header) = line.strip_prefix(b"@@ ") {
+            body = counts(header).map_or(0, |(removed, added)| removed + added);
+            all.entry(file).or_default().extend(older_lines(header));
+        }
+    }
+    all
+}
+
+/// The lines of the older side that a hunk is about: `-3,2 +3 @@ …`.
+fn older_lines(header: &[u8]) -> Option<(usize, usize)> {
+    let range = std::str::from_utf8(header.split(|&byte| byte == b' ').next()?).ok()?.strip_prefix('-')?;
+    let (first, count) = range.split_once(',').unwrap_or((range, "1"));
+    Some((first.parse().ok()?, count.parse().ok()?))
 }
 
 /// How many lines a hunk removes and adds: `-3,2 +3 @@ …`.
@@ -236,8 +285,11 @@ mod tests {
         let read = parse(log.as_bytes());
         assert_eq!(read[0].commit, "aa");
         assert_eq!(read[0].changes, [change("f", &["-- minus", "two"], &["++ plus"]), change("f", &[], &["nine"])]);
-        let mode = change("h", &["mode 100644"], &["mode 100755"]);
-        assert_eq!(read[1].changes, [change("g", &[], &["mode 100644"]), binary, mode]);
+        let mode = change("h", &["\0mode 100644"], &["\0mode 100755"]);
+        assert_eq!(read[1].changes, [change("g", &[], &["\0mode 100644"]), binary, mode]);
+        let ranges = ranges(log.as_bytes());
+        assert_eq!(ranges[&b"a/f b/f"[..]], [(1, 2), (9, 0)]);
+        assert!(ranges[&b"a/g b/g"[..]].is_empty());
     }
 
     #[test]

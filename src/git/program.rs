@@ -36,6 +36,16 @@ pub const LOCAL_VARIABLES: [&str; 17] = [
     "GIT_QUARANTINE_PATH",
 ];
 
+/// What changes the meaning of a command line, or the form of an answer.
+const ALTERING_VARIABLES: [&str; 6] = [
+    "GIT_DIFF_OPTS",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_LITERAL_PATHSPECS",
+    "GIT_GLOB_PATHSPECS",
+    "GIT_NOGLOB_PATHSPECS",
+    "GIT_ICASE_PATHSPECS",
+];
+
 /// Settings of every child. A file system monitor is a program that the repository's configuration names, and runs only
 /// with consent, as hooks do; it or a background `gc` would outlive the child besides, and hold its pipes open.
 const SETTINGS: [&str; 4] = ["core.fsmonitor=false", "gc.auto=0", "maintenance.auto=false", "submodule.recurse=false"];
@@ -80,7 +90,7 @@ impl Program {
     pub(super) fn with_hooks(dir: &Path) -> Program {
         let mut command = Command::new("git");
         command.current_dir(dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        for name in LOCAL_VARIABLES {
+        for name in LOCAL_VARIABLES.iter().chain(&ALTERING_VARIABLES) {
             command.env_remove(name);
         }
         command.envs(VARIABLES).env(CHILD_MARK.0, CHILD_MARK.1);

@@ -11,17 +11,19 @@ use super::objection::{Listing, Objection};
 use super::program::Program;
 use super::submodule::submodules;
 use super::worktree::resolved;
-use super::{Presence, Repo, Spared, Worktree, ignored};
+use super::{Presence, Repo, Spared, Worktree, ignored, mounts};
 use crate::error::{Error, Kind, Result};
 
 /// What git leaves in an admin directory while an operation is under way; work lies there that is in no commit.
-const UNDER_WAY: [(&str, &str); 6] = [
+const UNDER_WAY: [(&str, &str); 7] = [
     ("rebase-merge", "rebase"),
     ("rebase-apply", "rebase"),
     ("MERGE_HEAD", "merge"),
     ("CHERRY_PICK_HEAD", "cherry-pick"),
     ("REVERT_HEAD", "revert"),
     ("BISECT_START", "bisection"),
+    // Between two commits of several there is no head of it.
+    ("sequencer", "cherry-pick"),
 ];
 
 /// What holds commits, and stays.
@@ -46,6 +48,9 @@ impl Repo {
         let made_at = worktree.branch.as_deref().map(|branch| self.made_at(branch)).transpose()?.flatten();
         objections.extend(self.losses_in_modules(worktree, made_at.as_ref()).await?);
         objections.extend(self.worktrees_below(&worktree.path)?.map(|places| Objection::Worktrees { places }));
+        let mounts = mounts::at_or_below(&resolved(&worktree.path));
+        let mounts: Vec<String> = mounts.iter().map(|place| place.display().to_string()).collect();
+        objections.extend(Listing::of(&mounts).map(|places| Objection::Mounted { places }));
         Ok(objections)
     }
 
@@ -58,7 +63,7 @@ impl Repo {
         let mut objections = self.objections_of_worktree(worktree, spared).await?;
         if worktree.branch.is_none() {
             let commits = self.commits_at_stake(Some(worktree), "", false, &STAY).await?;
-            objections.extend(Listing::of(&commits).map(|commits| Objection::Commits { commits }));
+            objections.extend(Listing::of(&commits).map(|commits| Objection::Commits { commits, on_branch: false }));
         }
         Ok(objections)
     }
@@ -72,9 +77,34 @@ impl Repo {
     /// What other worktrees have checked out, on a branch or on none: it stays with them.
     fn other_heads(&self, worktree: Option<&Worktree>, branch: &str) -> Result<Vec<String>> {
         let stays = |it: &Worktree| {
-            worktree.is_none_or(|worktree| worktree.admin_dir != it.admin_dir) && it.branch.as_deref() != Some(branch)
+            // One whose directory is gone may be forgotten by git any day, and its head with it.
+            it.presence != Presence::Gone
+                && worktree.is_none_or(|worktree| worktree.admin_dir != it.admin_dir)
+                && it.branch.as_deref() != Some(branch)
         };
         Ok(self.worktrees()?.into_iter().filter(stays).filter_map(|it| it.head).map(String::from).collect())
+    }
+
+    /// The commits that only references of a worktree's own hold: they go with it.
+    async fn refs_of_worktree(&self, worktree: Option<&Worktree>) -> Result<Vec<String>> {
+        let Some(worktree) = worktree.filter(|it| !it.is_main) else { return Ok(Vec::new()) };
+        let list = ["for-each-ref", "--format=%(objecttype) %(objectname)", "refs/worktree"];
+        let what = format!("cannot list the references of {}", worktree.path.display());
+        let listed = Program::at(&worktree.admin_dir).args(list).stdout(what).await?;
+        let commits = lines(&listed).into_iter().filter_map(|line| Some(line.strip_prefix("commit ")?.to_owned()));
+        Ok(commits.collect())
+    }
+
+    /// The branches that are but another name of one.
+    async fn aliases(&self, branch: &str) -> Result<Vec<String>> {
+        let list = ["for-each-ref", "--format=%(refname:lstrip=2) %(symref)", "refs/heads"];
+        let listed = self.git().args(list).stdout("cannot list the branches").await?;
+        let same = format!("refs/heads/{branch}");
+        let named = lines(&listed).into_iter().filter_map(|line| {
+            let (name, to) = line.rsplit_once(' ')?;
+            (to == same).then(|| name.to_owned())
+        });
+        Ok(named.collect())
     }
 
     /// The repository's other worktrees inside of one: to git a directory that may be ignored.
@@ -95,9 +125,11 @@ impl Repo {
         let mut objections = Vec::new();
         let goes = self.made_at(branch)?.is_some();
         let commits = self.commits_at_stake(registered, branch, goes, &STAY).await?;
-        let no_loss = commits.is_empty() || goes && self.has_landed(registered, branch).await?;
+        let apart = self.refs_of_worktree(registered).await?;
+        let no_loss = commits.is_empty() || goes && apart.is_empty() && self.has_landed(registered, branch).await?;
         if !no_loss {
-            objections.extend(Listing::of(&commits).map(|commits| Objection::Commits { commits }));
+            let on_branch = apart.is_empty() && registered.is_none_or(|it| it.branch.as_deref() == Some(branch));
+            objections.extend(Listing::of(&commits).map(|commits| Objection::Commits { commits, on_branch }));
         }
         let elsewhere = self
             .checked_out_at(branch)?
@@ -129,13 +161,17 @@ impl Repo {
         if goes && let Some(tip) = self.branch(branch)? {
             tips.push(tip.into());
         }
+        tips.extend(self.refs_of_worktree(worktree).await?);
         if tips.is_empty() {
             return Ok(Vec::new());
         }
+        let aliases = if goes { self.aliases(branch).await? } else { Vec::new() };
         let mut git =
             self.git().args(["log", "--no-show-signature", "--no-color", "--format=%h %s"]).args(tips).arg("--not");
         if goes {
-            git = git.arg(format!("--exclude={branch}"));
+            git = aliases
+                .iter()
+                .fold(git.arg(format!("--exclude={branch}")), |git, alias| git.arg(format!("--exclude={alias}")));
         }
         let what = format!("cannot tell which commits are on {branch} alone");
         git.args(self.other_heads(worktree, branch)?).args(stay).stdout(what).await.map(|log| lines(&log))

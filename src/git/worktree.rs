@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::discover::path;
+use super::program::Program;
 use super::store::Store;
 use super::trash::ON_ITS_WAY;
 use super::{CommitId, Repo};
@@ -57,15 +58,6 @@ impl Worktree {
         links_to(&self.path, &self.admin_dir)
     }
 
-    /// Whether a commit was made in it, as its log has it: what is only moved to is nobody's work.
-    #[must_use]
-    pub fn has_been_worked_in(&self) -> bool {
-        let log = fs::read_to_string(self.admin_dir.join("logs/HEAD")).unwrap_or_default();
-        let work = ["commit", "cherry-pick", "rebase (", "revert", "am:"];
-        let did = |line: &str| line.split_once('\t').is_some_and(|(_, how)| work.iter().any(|it| how.starts_with(it)));
-        log.lines().any(|line| did(line) || line.contains("Merge made by"))
-    }
-
     /// The commit that was checked out first, as its log has it; none where no log is kept.
     #[must_use]
     pub fn first_head(&self) -> Option<CommitId> {
@@ -89,6 +81,33 @@ impl Worktree {
     #[must_use]
     pub fn is_half_made(&self) -> bool {
         self.lock.as_deref() == Some("initializing") && !self.is_checked_out()
+    }
+}
+
+/// How git's log of a head says that a commit was made: not where it was only moved.
+const MADE: [&str; 9] = [
+    "commit",
+    "cherry-pick",
+    "revert",
+    "am:",
+    "rebase (pick)",
+    "rebase (continue)",
+    "rebase (squash)",
+    "rebase (reword)",
+    "rebase (edit)",
+];
+
+impl Repo {
+    /// Whether a commit that was made in a worktree, as its log has it, is in a history: what is only moved to, or was thrown
+    /// away again, is nobody's work there.
+    pub async fn has_work_in(&self, worktree: &Worktree, tip: &CommitId) -> Result<bool> {
+        let list = ["reflog", "show", "--format=%H %gs", "HEAD", "--"];
+        let log = Program::at(&worktree.admin_dir).args(list).run().await?;
+        let made = |how: &str| MADE.iter().any(|it| how.starts_with(it)) || how.contains("Merge made by");
+        let log = String::from_utf8_lossy(&log.stdout).into_owned();
+        let commits = log.lines().filter_map(|line| line.split_once(' ')).filter(|(_, how)| made(how));
+        let store = self.store();
+        Ok(commits.filter_map(|(commit, _)| CommitId::parse(commit)).any(|commit| store.contains(tip, &commit)))
     }
 }
 

@@ -12,8 +12,9 @@ use crate::task::Identity;
 /// Where the directory is inside.
 const INSIDE: &str = "/left";
 
-/// Links are not followed: what they lead to is not ours.
-const SCRIPT: &str = "chown -R -h \"$0\" /left && chmod -R u+rwX /left";
+/// Only directories: whoever has these can delete what is in them, and a file may have another name elsewhere. Links are not
+/// followed, nor what is mounted there: it is not ours.
+const SCRIPT: &str = "find /left -xdev -type d -exec chown -h \"$0\" {} + -exec chmod u+rwx {} +";
 
 /// Makes everything below a directory ours to delete.
 pub(super) async fn reclaim(world: &Real<'_>, identity: &Identity, directory: &Path) -> Result<()> {

@@ -345,3 +345,53 @@ async fn what_a_merge_dropped_does_not_count() {
     git(&main, &["commit", "--quiet", "--all", "--message", "an evil merge"]);
     assert_eq!(verdict(&scratch, &since).await, None);
 }
+
+/// Lines that the work had changed, put back in ways that no single commit tells.
+#[tokio::test]
+async fn lines_that_are_as_they_were_before_do_not_count_whatever_came_between() {
+    for way in ["one of three", "edited, then back", "one by one"] {
+        let (scratch, fork) = on_task();
+        commit(&scratch.main(), "file", &LINES.replace("4\n5\n6\n", "four\nfive\nsix\n"));
+        let main = back_to_main(&scratch);
+        squash(&main);
+        assert_eq!(verdict(&scratch, &fork).await, Some(Landing::Contained));
+        match way {
+            "one of three" => drop(edit(&main, "file", "five", "5\n")),
+            "edited, then back" => {
+                edit(&main, "file", "five", "V\n");
+                commit(&main, "file", LINES);
+            }
+            _ => {
+                for (word, digit) in [("four", "4\n"), ("five", "5\n"), ("six", "6\n")] {
+                    edit(&main, "file", word, digit);
+                }
+            }
+        }
+        assert_eq!(verdict(&scratch, &fork).await, None, "{way}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_text_and_as_it_was_before_does_not_count() {
+    let scratch = Scratch::with_commit("myapp");
+    let fork = commit(&scratch.main(), "image", "\0old");
+    git(&scratch.main(), &["switch", "--quiet", "--create", "task"]);
+    commit(&scratch.main(), "image", "\0new");
+    let main = back_to_main(&scratch);
+    squash(&main);
+    commit(&main, "image", "\0newer");
+    assert_eq!(verdict(&scratch, &fork).await, Some(Landing::Squashed));
+    commit(&main, "image", "\0old");
+    assert_eq!(verdict(&scratch, &fork).await, None);
+}
+
+#[tokio::test]
+async fn an_empty_file_that_was_removed_again_does_not_count() {
+    let (scratch, fork) = on_task();
+    commit(&scratch.main(), "marker", "");
+    let main = back_to_main(&scratch);
+    squash(&main);
+    git(&main, &["rm", "--quiet", "marker"]);
+    commit(&main, "another", "text\n");
+    assert_eq!(verdict(&scratch, &fork).await, None);
+}

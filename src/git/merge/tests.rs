@@ -192,3 +192,32 @@ async fn what_the_user_squashed_and_changed_is_left_alone() {
     assert_eq!(scratch.repo().merge(&merge(MergeStyle::Squash)).await.unwrap_err().kind(), Kind::WouldLoseWork);
     assert_eq!(state(&scratch), before);
 }
+
+#[tokio::test]
+async fn a_file_in_place_of_a_directory_that_the_merge_brings_stays_and_what_git_knows_is_in_nobodys_way() {
+    let scratch = scratch(true);
+    let main = scratch.main();
+    git(&main, &["switch", "--quiet", "task"]);
+    fs::create_dir(main.join("dir")).unwrap();
+    commit(&main, "dir/new", "1\n");
+    git(&main, &["switch", "--quiet", "main"]);
+    scratch.repo().exclude("/dir").unwrap();
+    fs::write(main.join("dir"), "mine\n").unwrap();
+    let error = scratch.repo().merge(&merge(MergeStyle::NoFastForward)).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::WouldLoseWork);
+    assert_eq!(fs::read_to_string(main.join("dir")).unwrap(), "mine\n");
+    fs::remove_file(main.join("dir")).unwrap();
+    scratch.repo().merge(&merge(MergeStyle::NoFastForward)).await.unwrap();
+    fs::write(main.join(".git/info/exclude"), "").unwrap();
+    // A directory that becomes a file: all that is in it is git's to take away, unless somebody has put more there.
+    git(&main, &["switch", "--quiet", "task"]);
+    git(&main, &["rm", "--quiet", "-r", "dir"]);
+    commit(&main, "dir", "a file now\n");
+    git(&main, &["switch", "--quiet", "main"]);
+    fs::write(main.join("dir/notes"), "mine\n").unwrap();
+    let error = scratch.repo().merge(&merge(MergeStyle::NoFastForward)).await.unwrap_err();
+    assert!(format!("{error}").contains("dir/notes"), "{error}");
+    fs::remove_file(main.join("dir/notes")).unwrap();
+    scratch.repo().merge(&merge(MergeStyle::NoFastForward)).await.unwrap();
+    assert_eq!(fs::read_to_string(main.join("dir")).unwrap(), "a file now\n");
+}

@@ -7,12 +7,17 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::super::CommitId;
 use super::super::modules::repositories;
 use super::super::worktree::links_to;
 use super::{DROPPED, FILES, MARK, ON_ITS_WAY, REFS, SCHEMA_VERSION};
 use crate::error::{Error, Kind, Result};
+use crate::hex::hex;
+
+/// So much of a task stands in the name of a directory, which may have 255 bytes, and more beside it.
+const NAME_MAX_BYTES: usize = 150;
 
 /// How a worktree that is removed is to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +58,13 @@ impl TrashKey {
     /// What its directory is called: a name alone, whatever is in the task's.
     #[must_use]
     pub fn directory(&self) -> String {
-        format!("{}.{}", self.name.replace('%', "%25").replace('/', "%2F"), self.time)
+        let plain = self.name.replace('%', "%25").replace('/', "%2F");
+        if plain.len() <= NAME_MAX_BYTES {
+            return format!("{plain}.{}", self.time);
+        }
+        // A hash tells it from others that begin alike.
+        let head = &plain[..plain.floor_char_boundary(NAME_MAX_BYTES)];
+        format!("{head}~{}.{}", hex(&Sha256::digest(&plain)[..8]), self.time)
     }
 
     /// The key of one of its references, by that one's full name.
@@ -165,7 +176,8 @@ impl TrashEntry {
     fn link(&self) -> io::Result<()> {
         let registered = self.admin.as_ref().and_then(|admin| admin.registered(&self.key));
         let Some(place) = registered.filter(|_| self.worktree.join(".git").exists()) else { return Ok(()) };
-        if links_to(&self.worktree, &place) {
+        // A repository that somebody made of it stays one.
+        if links_to(&self.worktree, &place) || self.worktree.join(".git").is_dir() {
             return Ok(());
         }
         fs::write(self.worktree.join(".git"), format!("gitdir: {}\n", place.display()))?;

@@ -333,3 +333,25 @@ fn a_time_is_told_as_others_tell_it() {
     assert_eq!(key("20300102T030405678Z").as_deref(), Some("2030-01-02T03:04:05.678Z"));
     assert_eq!(key("now"), None);
 }
+
+#[test]
+fn an_entry_has_a_name_that_a_directory_can_have_whatever_the_task_is_called() {
+    let directory = |name: String| TrashKey { name, time: "20300101T000000000Z".into() }.directory();
+    assert_eq!(directory("feature/x".into()), "feature%2Fx.20300101T000000000Z");
+    let long = directory("é/".repeat(66));
+    assert!(long.len() < 240 && long.contains('~'), "{long}");
+    assert_ne!(long, directory("é/".repeat(65)));
+}
+
+#[tokio::test]
+async fn a_repository_that_somebody_made_of_the_worktree_comes_back_as_one() {
+    let scratch = Scratch::with_commit("myapp");
+    let path = made(&scratch).await;
+    fs::remove_file(path.join(".git")).unwrap();
+    git(&path, &["init", "--quiet", "."]);
+    commit(&path, "own", "1");
+    let entry = remove(&scratch, &path, true).await;
+    scratch.repo().bring_back(&entry).await.unwrap();
+    assert_eq!(git(&path, &["log", "--format=%s"]), "write own");
+    assert!(entries(&scratch).is_empty());
+}

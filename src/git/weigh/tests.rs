@@ -179,3 +179,73 @@ async fn a_lock_and_a_bisection_are_objections() {
     git(&path, &["worktree", "lock", "--reason", "demo", "."]);
     assert_eq!(said(&scratch, "x").await, ["it is locked: demo", "a bisection that has not been finished"]);
 }
+
+#[tokio::test]
+async fn a_repository_in_the_tree_that_is_recorded_as_a_commit_counts_with_all_its_commits() {
+    let scratch = Scratch::with_commit("myapp");
+    let path = made(&scratch, "x");
+    git(&path, &["init", "--quiet", "inner"]);
+    commit(&path.join("inner"), "work", "1");
+    git(&path, &["add", "inner"]);
+    git(&path, &["commit", "--quiet", "--message", "link"]);
+    git(&scratch.main(), &["merge", "--quiet", "--ff-only", "x"]);
+    let said = said(&scratch, "x").await;
+    assert!(said[0].starts_with("1 commit of submodules on no remote: inner "), "{said:?}");
+    assert_eq!(said.len(), 1, "{said:?}");
+}
+
+#[tokio::test]
+async fn commits_under_references_of_the_worktrees_own_count() {
+    let scratch = Scratch::with_commit("myapp");
+    let path = made(&scratch, "x");
+    commit(&path, "work", "1");
+    git(&path, &["update-ref", "refs/worktree/wip", "HEAD"]);
+    git(&path, &["reset", "--quiet", "--hard", "HEAD~1"]);
+    let said = said(&scratch, "x").await;
+    assert!(said[0].ends_with("write work"), "{said:?}");
+}
+
+#[tokio::test]
+async fn another_name_of_the_branch_is_no_other_branch_and_a_forgotten_head_holds_nothing() {
+    let scratch = Scratch::with_commit("myapp");
+    let path = made(&scratch, "x");
+    commit(&path, "work", "1");
+    git(&scratch.main(), &["symbolic-ref", "refs/heads/alias", "refs/heads/x"]);
+    let gone = scratch.path().join("gone");
+    git(&scratch.main(), &["worktree", "add", "--quiet", "--detach", gone.to_str().unwrap(), "x"]);
+    assert!(said(&scratch, "x").await.is_empty(), "checked out elsewhere");
+    fs::remove_dir_all(&gone).unwrap();
+    assert_eq!(said(&scratch, "x").await.len(), 1);
+}
+
+#[tokio::test]
+async fn picks_that_are_between_two_commits_are_under_way() {
+    let scratch = Scratch::with_commit("myapp");
+    let path = made(&scratch, "x");
+    git(&scratch.main(), &["switch", "--quiet", "--create", "other"]);
+    let picked = ["1", "2"].map(|text| commit(&scratch.main(), "README", text));
+    commit(&path, "README", "mine");
+    let pick = Program::within(&path).args(["cherry-pick", picked[0].as_str(), picked[1].as_str()]).run_blocking();
+    assert!(!pick.unwrap().ok, "it conflicts");
+    fs::write(path.join("README"), "1").unwrap();
+    git(&path, &["commit", "--quiet", "--all", "--message", "resolved"]);
+    let said = said(&scratch, "x").await;
+    assert!(said.contains(&"a cherry-pick that has not been finished".to_owned()), "{said:?}");
+}
+
+#[tokio::test]
+async fn only_what_was_made_here_and_is_still_there_is_work() {
+    let scratch = Scratch::with_commit("myapp");
+    let path = made(&scratch, "x");
+    let worked = async || {
+        let worktree = scratch.repo().worktree_at(&path).unwrap().unwrap();
+        scratch.repo().has_work_in(&worktree, worktree.head.as_ref().unwrap()).await.unwrap()
+    };
+    commit(&scratch.main(), "a", "1");
+    git(&path, &["rebase", "--quiet", "main"]);
+    assert!(!worked().await, "it only followed");
+    commit(&path, "work", "1");
+    assert!(worked().await);
+    git(&path, &["reset", "--quiet", "--hard", "HEAD~1"]);
+    assert!(!worked().await, "it was thrown away");
+}
