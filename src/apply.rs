@@ -38,6 +38,8 @@ pub enum Setback {
     PortTaken(String),
     /// Another network overlaps the subnet; the engine's words.
     SubnetTaken(String),
+    /// The engine's storage cannot put volumes together; its words.
+    NoClones(String),
     /// No registry hands the image out; why.
     NoImage {
         /// The image.
@@ -70,6 +72,9 @@ impl Setback {
                 .hint(
                     "where every range is taken, set `subnet_pool` in the settings to one that no other network uses",
                 ),
+            Setback::NoClones(why) => {
+                Error::new(Kind::Engine, "the engine cannot mount one volume over another").because(why)
+            }
             Setback::NoImage { reference, why } => {
                 Error::new(Kind::Image, format!("the image {reference} is not here and cannot be pulled: {why}")).hint(
                     format!("`docker pull {reference}` where a registry is reached, or `docker load` it from a file"),
@@ -225,6 +230,7 @@ impl std::fmt::Display for Setback {
             Setback::Meanwhile(why)
             | Setback::PortTaken(why)
             | Setback::SubnetTaken(why)
+            | Setback::NoClones(why)
             | Setback::NoImage { why, .. } => f.write_str(why),
         }
     }

@@ -26,6 +26,8 @@ pub struct Learnt {
     pub subnets: Vec<Subnet>,
     /// Images that no registry hands out, and why.
     pub images: BTreeMap<String, String>,
+    /// Whether the engine cannot mount clones.
+    pub no_clones: bool,
 }
 
 /// What came of it.
@@ -82,6 +84,8 @@ async fn rounds<W: World>(
         if plan.is_empty() {
             return Ok(Converged { desired, steps });
         }
+        let images = plan.images_alone().filter(|_| desired.awaits_images);
+        let (plan, is_all) = images.map_or((plan, true), |images| (images, false));
         let identity = &desired.record.claim.identity;
         begun.get_or_insert_with(|| Begun { identity: identity.clone(), fresh: observed.is_nothing() });
         steps += plan.steps.len();
@@ -89,7 +93,7 @@ async fn rounds<W: World>(
         if outcome.interrupted {
             return Err(interrupted(identity));
         }
-        if !learn(&mut learnt, &outcome, &desired, &observed) {
+        if !learn(&mut learnt, &outcome, &desired, &observed) && (is_all || !outcome.setbacks.is_empty()) {
             return outcome.into_result().map(|()| Converged { desired, steps });
         }
     }
@@ -113,6 +117,7 @@ fn learn(learnt: &mut Learnt, outcome: &Outcome, desired: &Desired, observed: &O
             learnt.subnets.push(claim.subnet);
             may_move
         }
+        Setback::NoClones(_) => !std::mem::replace(&mut learnt.no_clones, true),
         Setback::NoImage { reference, why } => learnt.images.insert(reference.clone(), why.clone()).is_none(),
         Setback::Failed(_) => false,
     };

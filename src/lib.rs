@@ -26,6 +26,7 @@
 //! | templates and recipes inside the binary | [`catalog`]; building them [`images`] |
 //! | settings, and the environment they come from | [`settings`] |
 //! | the sandbox's own variables | [`env`](mod@env) |
+//! | frozen states of data volumes, and clones over them | [`snapshot`] |
 //! | what is done with, and may go | [`gc`] |
 //! | asking servers whether they are ready | [`probe`] |
 //! | small files, whole or not at all | [`files`] |
@@ -62,5 +63,6 @@ pub mod resolve;
 pub mod session;
 pub mod settings;
 pub mod site;
+pub mod snapshot;
 pub mod task;
 pub mod world;

@@ -16,6 +16,7 @@ use crate::git::TrashEntry;
 use crate::plan::{Extent, Removal, teardown};
 use crate::report;
 use crate::site::Site;
+use crate::snapshot::Snapshot;
 use crate::task::{Identity, TaskName};
 use crate::world::Real;
 
@@ -41,6 +42,7 @@ struct Findings {
     sandboxes: Vec<Found>,
     trash: Vec<(usize, TrashEntry)>,
     images: Vec<Image>,
+    snapshots: Vec<Snapshot>,
 }
 
 /// A sandbox, or what is left of one.
@@ -79,7 +81,13 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
 
 async fn find(site: Site, engine: &Engine, args: &Args, context: &Context) -> Result<Findings> {
     let left = Left::on_this_machine(engine, &site).await?;
-    let mut found = Findings { sites: vec![site], sandboxes: Vec::new(), trash: Vec::new(), images: Vec::new() };
+    let mut found = Findings {
+        sites: vec![site],
+        sandboxes: Vec::new(),
+        trash: Vec::new(),
+        images: Vec::new(),
+        snapshots: gc::unused_snapshots(engine).await?,
+    };
     if args.machine {
         let here = found.sites[0].repo_identities()?;
         for repo in left.repositories().into_iter().filter(|repo| !here.contains(repo)) {
@@ -156,7 +164,10 @@ impl Findings {
             .images
             .iter()
             .map(|image| (format!("image {}", image.tags.join(", ")), "of an older version of our recipe".to_owned()));
-        sandboxes.chain(trash).chain(images).collect()
+        let snapshots = self.snapshots.iter().map(|snapshot| {
+            (format!("the base snapshot of {}", snapshot.service), "no sandbox stands on it".to_owned())
+        });
+        sandboxes.chain(trash).chain(images).chain(snapshots).collect()
     }
 
     fn kept(&self) -> Vec<(String, String)> {
@@ -218,15 +229,18 @@ async fn collect(findings: &Findings, engine: &Engine, context: &Context) -> Res
     for tag in findings.images.iter().flat_map(|image| &image.tags) {
         failed.extend(engine.remove_image(tag).await.err());
     }
+    for snapshot in &findings.snapshots {
+        failed.extend(Real { engine, site: &findings.sites[0] }.remove_snapshot(snapshot).await.err());
+    }
+    let [trash, images, snapshots] = [findings.trash.len(), findings.images.len(), findings.snapshots.len()];
     if context.globals.json {
         let left = failed.len();
-        report::document(
-            "gc",
-            &json!({ "removed": removed, "trash": findings.trash.len(), "images": findings.images.len(), "failed": left }),
-        )?;
-    } else if !(findings.trash.is_empty() && findings.images.is_empty()) {
-        let (trash, images) = (findings.trash.len(), findings.images.len());
-        report::data(&format!("deleted: {trash} from the trash, {images} images of old recipes\n"))?;
+        let document = json!({ "removed": removed, "trash": trash, "images": images, "snapshots": snapshots,
+            "failed": left });
+        report::document("gc", &document)?;
+    } else if trash + images + snapshots > 0 {
+        let text = format!("deleted: {trash} from the trash, {images} images of old recipes, {snapshots} snapshots\n");
+        report::data(&text)?;
     }
     Error::all(failed)
 }

@@ -28,6 +28,16 @@ pub const UID: &str = "sandbox.uid";
 pub const FILE_SYSTEM: &str = "sandbox.file-system";
 /// The key of a snapshot. A volume with this label carries no task and no Compose project.
 pub const SNAPSHOT: &str = "sandbox.snapshot";
+/// The layers of a snapshot, or below a clone: names of volumes, the newest first, separated by commas.
+pub const LAYERS: &str = "sandbox.layers";
+/// On a layer: the key of the snapshot that it was made for.
+pub const LAYER: &str = "sandbox.layer";
+/// Owner and mode of a snapshot's top directory: `999:999:700`.
+pub const ROOT: &str = "sandbox.root";
+/// On the container that makes a base snapshot: its key.
+pub const BASE: &str = "sandbox.base";
+/// On what is being made for a snapshot: the lock that its maker holds. One that is another user's is not ours to judge.
+pub const LOCK: &str = "sandbox.lock";
 /// The content hash of the recipe that an image was built from.
 pub const RECIPE: &str = "sandbox.recipe";
 

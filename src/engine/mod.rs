@@ -23,7 +23,7 @@
 //! | `build`, `import`, `progress` | images made here |
 //! | `logs`, `lines`, `frames` | what a container has written |
 //! | `exec`, `hijack`, `terminal` | processes inside a container |
-//! | `archive` | files into a container |
+//! | `archive` | files into a container, and whose its directories are |
 
 mod archive;
 mod build;
@@ -57,6 +57,7 @@ mod spec;
 pub mod terminal;
 mod volume;
 
+pub use archive::Root;
 pub use build::BuildSpec;
 pub use connect::Surroundings;
 pub use container::{Attachment, Container, Health, MountKind, Mounted, Protocol, PublishedPort, State};

@@ -21,8 +21,12 @@ use crate::locks::Lock;
 use crate::processes;
 use crate::record::Stage;
 use crate::site::{Sandbox, Site};
+use crate::snapshot::Snapshot;
 use crate::task::Identity;
 use verdict::{Facts, Reason};
+
+/// How long a base snapshot is kept that nothing stands on.
+const SNAPSHOT_KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// What is said of a worktree that may be there all the same.
 const OUT_OF_SIGHT: &str = "its worktree cannot be seen; its disk may not be mounted";
@@ -135,4 +139,16 @@ pub async fn old_images(engine: &Engine, needed: &BTreeSet<String>) -> Result<Ve
         ours && !needed && !image.tags.is_empty() && image.tags.iter().all(|tag| catalog::recipe_tagged(tag).is_none())
     };
     Ok(images.into_iter().filter(|image| is_old(image) && !used.contains(&image.id)).collect())
+}
+
+/// Base snapshots that no sandbox stands on, and that are not of these days: the next `up` that needs one makes it again.
+pub async fn unused_snapshots(engine: &Engine) -> Result<Vec<Snapshot>> {
+    let all = engine.volumes(&[(labels::SNAPSHOT, None)]).await?;
+    let stands = |key: &str| {
+        let clones = all.iter().filter(|volume| volume.labels.contains_key(labels::TASK));
+        clones.into_iter().any(|clone| clone.labels.get(labels::SNAPSHOT).is_some_and(|it| it == key))
+    };
+    let youngest = Timestamp::now().checked_sub(SNAPSHOT_KEPT).unwrap_or(Timestamp::MIN);
+    let old = all.iter().filter(|volume| volume.created.is_some_and(|created| created < youngest));
+    Ok(old.filter_map(Snapshot::of).filter(|snapshot| !stands(&snapshot.key)).collect())
 }

@@ -8,6 +8,7 @@ use crate::claims::Claim;
 use crate::engine::{ContainerSpec, NetworkSpec, VolumeSpec};
 use crate::git::{AddWorktree, CommitId, Keep};
 use crate::record::Record;
+use crate::snapshot::BaseWanted;
 use crate::task::Identity;
 
 /// One verb upon the world. Complete: whoever performs it decides nothing.
@@ -67,6 +68,19 @@ pub enum Action {
     CreateNetwork(NetworkSpec),
     /// Creates a volume.
     CreateVolume(VolumeSpec),
+    /// Makes a base snapshot, unless another was faster.
+    MakeBase(Box<BaseWanted>),
+    /// Makes the upper of a clone, empty, whatever there was.
+    MakeUpper {
+        /// The volume.
+        upper: VolumeSpec,
+        /// The key of the snapshot that the clone stands on.
+        snapshot: String,
+        /// Whose it is.
+        of: Identity,
+        /// An image that is here.
+        image: String,
+    },
     /// Creates a container without starting it.
     CreateContainer(Box<ContainerSpec>),
     /// Starts a container.
@@ -93,6 +107,8 @@ pub enum Action {
         login: Login,
         /// The databases.
         names: Vec<String>,
+        /// What they may be called so far, in the same order.
+        renamed_from: Vec<String>,
     },
     /// Stops a container.
     StopContainer {
@@ -164,6 +180,37 @@ pub enum Question {
     Ended,
 }
 
+impl Question {
+    /// How the service is reached, where it is asked itself.
+    #[must_use]
+    pub fn login(&self) -> Option<&Login> {
+        match self {
+            Question::Postgres(login) | Question::Redis(login) => Some(login),
+            Question::Health | Question::Running | Question::Ended => None,
+        }
+    }
+
+    /// The same with another password.
+    #[must_use]
+    pub fn with_password(&self, password: &Secret) -> Question {
+        self.with(|login| Login { password: password.clone(), ..login.clone() })
+    }
+
+    /// The same on another port.
+    #[must_use]
+    pub fn on_port(&self, port: u16) -> Question {
+        self.with(|login| Login { address: SocketAddr::new(login.address.ip(), port), ..login.clone() })
+    }
+
+    fn with(&self, change: impl Fn(&Login) -> Login) -> Question {
+        match self {
+            Question::Postgres(login) => Question::Postgres(change(login)),
+            Question::Redis(login) => Question::Redis(change(login)),
+            other => other.clone(),
+        }
+    }
+}
+
 /// An address and who we are there.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
@@ -207,6 +254,8 @@ impl fmt::Display for Action {
             Action::WriteFile { what, .. } => write!(f, "write {what}"),
             Action::CreateNetwork(spec) => write!(f, "create network {}", spec.name),
             Action::CreateVolume(spec) => write!(f, "create volume {}", spec.name),
+            Action::MakeBase(base) => write!(f, "make the base snapshot of {}", base.service),
+            Action::MakeUpper { upper, .. } => write!(f, "create volume {}", upper.name),
             Action::CreateContainer(spec) => write!(f, "create container {}", spec.name),
             Action::StartContainer { name } => write!(f, "start container {name}"),
             Action::AwaitReady { service, .. } => write!(f, "wait until {service} is ready"),

@@ -7,6 +7,7 @@ use super::observed::Scope;
 use crate::engine::{ContainerSpec, NetworkSpec, VolumeSpec};
 use crate::git::AddWorktree;
 use crate::record::Record;
+use crate::snapshot::BaseWanted;
 
 /// A sandbox as it should be.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,8 @@ pub struct Desired {
     pub files: Vec<FileWanted>,
     /// What the engine is to run.
     pub stack: Stack,
+    /// Whether more can be decided once the images are here: which snapshots the data is to stand on.
+    pub awaits_images: bool,
 }
 
 /// A file of ours as it should be.
@@ -41,8 +44,25 @@ pub struct Stack {
     pub networks: Vec<NetworkSpec>,
     /// Its volumes.
     pub volumes: Vec<VolumeSpec>,
+    /// Its volumes that stand on snapshots.
+    pub clones: Vec<CloneWanted>,
     /// Its services, each after those it depends on.
     pub services: Vec<ServiceWanted>,
+}
+
+/// A volume that stands on a snapshot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CloneWanted {
+    /// The volume, one of the stack's.
+    pub volume: String,
+    /// What it writes goes into this one, one of the stack's too.
+    pub upper: VolumeSpec,
+    /// The key of the snapshot.
+    pub snapshot: String,
+    /// The image of the service.
+    pub image: String,
+    /// How the snapshot is made if it is not there.
+    pub base: Option<Box<BaseWanted>>,
 }
 
 /// A service as it should be.
@@ -64,6 +84,8 @@ pub struct ServiceWanted {
     pub question: Question,
     /// Databases to be made in it, and how it is reached for that.
     pub databases: Option<(Login, Vec<String>)>,
+    /// What these may be called so far, in the same order: where it stands on a snapshot.
+    pub renamed_from: Vec<String>,
 }
 
 /// What a service waits for before it starts.
@@ -96,6 +118,7 @@ impl Desired {
             files: self.files.iter().map(|file| file.path.clone()).collect(),
             excludes: self.excludes.clone(),
             questions: self.stack.services.iter().map(ask).collect(),
+            snapshots: self.stack.clones.iter().any(|clone| clone.base.is_some()),
         }
     }
 }

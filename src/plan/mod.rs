@@ -113,6 +113,14 @@ impl Plan {
         Some(self.steps.len() - 1)
     }
 
+    /// The steps that bring images, where there are any: nothing stands before them.
+    #[must_use]
+    pub fn images_alone(&self) -> Option<Plan> {
+        let brings = |step: &&Step| matches!(step.action, Action::Pull { .. } | Action::Build { .. });
+        let steps: Vec<Step> = self.steps.iter().take_while(brings).cloned().collect();
+        (!steps.is_empty()).then(|| Plan { steps, ..self.clone() })
+    }
+
     /// The steps as they are announced.
     #[must_use]
     pub fn titles(&self) -> Vec<StepTitle> {

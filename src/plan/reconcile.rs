@@ -5,6 +5,8 @@
 //! claim, before anything that bears its numbers. The record, which holds the password, is on disk before any container
 //! that was given it.
 
+mod volumes;
+
 use std::collections::BTreeMap;
 
 use super::action::Question;
@@ -54,6 +56,7 @@ enum Made<'a> {
     Cleared(&'a str),
     Network(&'a str),
     Volume(&'a str),
+    Snapshot(&'a str),
     /// The service's container has been started.
     Started(&'a str),
     /// The service is ready, databases and all.
@@ -226,14 +229,6 @@ impl<'a> Planner<'a> {
         self.add(Action::RemoveNetwork { id: seen.id.clone(), name: seen.name.clone() }, because, &after)
     }
 
-    fn volumes(&mut self) {
-        let desired = self.desired;
-        for volume in desired.stack.volumes.iter().filter(|volume| !self.observed.volumes.contains(&volume.name)) {
-            let step = self.add(Action::CreateVolume(volume.clone()), Cause::Missing, &[self.on(Made::Claim)]);
-            self.note(Made::Volume(&volume.name), step);
-        }
-    }
-
     fn service(&mut self, service: &'a ServiceWanted) {
         let seen = self.observed.container(&service.name);
         let outdated = seen.and_then(|seen| self.outdated(service, seen));
@@ -345,6 +340,7 @@ impl<'a> Planner<'a> {
             container: service.container.name.clone(),
             login: login.clone(),
             names: names.clone(),
+            renamed_from: service.renamed_from.clone(),
         };
         self.add(action, because, &[ready])
     }

@@ -3,12 +3,14 @@
 //! PURE. Works from what was observed alone, which holds only what carries our labels, provenance or record: neither
 //! settings nor template are needed, and nothing else can be named.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::observed::{MadeBranch, WorktreeSeen};
 use super::{Action, Cause, Observed, OnFailure, Plan};
 use crate::event::StepId;
 use crate::git::{Keep, TRASH, TrashKey};
+use crate::snapshot::upper_of;
 use crate::task::Identity;
 
 /// How much is to go.
@@ -77,14 +79,31 @@ pub fn teardown(identity: &Identity, observed: &Observed, extent: Extent) -> Pla
     };
     // Files may have come since they were looked at: where they hold the worktree, its databases stay with it.
     let before_volumes: Vec<Option<StepId>> = containers.iter().copied().chain([gone]).collect();
-    for name in observed.volumes.iter().filter(|_| !removal.is_some_and(|removal| removal.keep_volumes)) {
-        plan.add(Action::RemoveVolume { name: name.clone() }, Cause::Requested, &before_volumes);
+    if !removal.is_some_and(|removal| removal.keep_volumes) {
+        volumes(&mut plan, observed, &before_volumes);
     }
     if let Some(removal) = removal {
         branch(&mut plan, observed, removal, gone);
         release(&mut plan, identity, observed);
     }
     plan
+}
+
+/// A clone goes before what it has written: without that it would be half of its data, from which nothing may start.
+fn volumes(plan: &mut Plan, observed: &Observed, after: &[Option<StepId>]) {
+    let clone_of = |upper: &String| observed.volumes.iter().find(|clone| upper_of(clone) == *upper);
+    let mut gone = BTreeMap::new();
+    let (uppers, others): (Vec<&String>, Vec<&String>) =
+        observed.volumes.iter().partition(|volume| clone_of(volume).is_some());
+    for name in others {
+        let step = plan.add(Action::RemoveVolume { name: name.clone() }, Cause::Requested, after);
+        gone.insert(name, step);
+    }
+    for name in uppers {
+        let clone = clone_of(name).and_then(|clone| gone.get(clone).copied().flatten());
+        let after = [after, &[clone]].concat();
+        plan.add(Action::RemoveVolume { name: name.clone() }, Cause::Requested, &after);
+    }
 }
 
 /// The steps after which no container is left (or none runs).

@@ -118,6 +118,18 @@ pub async fn create_databases(addr: SocketAddr, user: &str, password: &str, name
     Ok(())
 }
 
+/// Leaves a role without a password: from then on none opens the server to it.
+///
+/// Errors: [`Kind::Service`].
+pub async fn forget_password(addr: SocketAddr, user: &str, password: &str) -> Result<()> {
+    let act = || format!("cannot take the password from {user}");
+    let late = || Error::new(Kind::Service, act()).because("no answer from the server in time");
+    let client = timeout(ASK, connect(addr, user, password)).await.map_err(|_| late())?;
+    let client = client.map_err(|error| failed(act(), error))?;
+    let forgotten = timeout(ASK, client.batch_execute(&format!("ALTER ROLE {} PASSWORD NULL", quoted(user)))).await;
+    forgotten.map_err(|_| late())?.map_err(|error| failed(act(), error))
+}
+
 async fn create(client: &Client, name: &str) -> Result<(), tokio_postgres::Error> {
     match client.batch_execute(&format!("CREATE DATABASE {}", quoted(name))).await {
         Err(error) if is_there(&error) => Ok(()),

@@ -32,7 +32,8 @@ pub async fn ask_git(site: &Site, ask: &Ask, may_fetch: bool, events: &Sink) -> 
         rails = site.repo.tracks(&head, "bin/rails")? && site.repo.tracks(&head, "config/application.rb")?;
     }
     let created = jiff::Timestamp::now().strftime("%FT%TZ").to_string();
-    Ok(Ground { branch, rails, password: Secret(password()?), created })
+    let nonce = password()?.to_ascii_lowercase().chars().take(8).collect();
+    Ok(Ground { branch, rails, password: Secret(password()?), created, nonce })
 }
 
 /// The default branch and what is checked out in the main checkout are the user's own.

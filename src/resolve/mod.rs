@@ -4,6 +4,7 @@
 //! only when it may.
 
 mod branch;
+mod clones;
 mod image;
 mod numbers;
 mod stack;
@@ -69,6 +70,8 @@ pub struct Ground {
     password: Secret,
     /// When it is made, unless its record says.
     created: String,
+    /// What tells the layers that are made in this run from those of others.
+    nonce: String,
 }
 
 /// Decides everything about one sandbox.
@@ -111,6 +114,8 @@ pub async fn resolve(
     image::choose(engine, &record, &mut project, learnt).await?;
     record.images = images(&project);
     record.dependencies = site.settings.dependencies;
+    let clones = clones::choose(engine, &record, &project, ground, learnt).await?;
+    clones.put_into(&mut project);
     concrete(&mut project, &record, &path)?;
     let compose_file = path.join(COMPOSE_FILE);
     let variables = env::variables(&record, &compose_file);
@@ -118,7 +123,9 @@ pub async fn resolve(
         FileWanted { what: "the env file", path: path.join(&record.env_file), text: Secret(env::file(&variables)?) },
         FileWanted { what: "the Compose file", path: compose_file, text: Secret(compose::render(&project)) },
     ];
-    let stack = stack::lower(&project, &record, &path)?;
+    let mut stack = stack::lower(&project, &record, &path)?;
+    let awaits_images = clones.awaits_images;
+    clones.put_onto(&mut stack, &project, &record);
     if known.is_some_and(|known| known.stage == Stage::Established && known.claim.slot == record.claim.slot) {
         numbers::refuse_taken(&record, &path, &stack)?;
     }
@@ -127,7 +134,14 @@ pub async fn resolve(
     if record.dependencies == Dependencies::Isolate {
         excludes.push(format!("/{}/ruby/", env::GEMS));
     }
-    Ok(Desired { excludes, stack, worktree: AddWorktree { path, branch: ground.branch.clone() }, record, files })
+    Ok(Desired {
+        excludes,
+        stack,
+        awaits_images,
+        worktree: AddWorktree { path, branch: ground.branch.clone() },
+        record,
+        files,
+    })
 }
 
 fn out_of_sight(sandbox: &Sandbox) -> Error {
@@ -144,6 +158,7 @@ fn out_of_sight(sandbox: &Sandbox) -> Error {
 pub async fn rendered(site: &Site, engine: &Engine, sandbox: &Sandbox) -> Result<Project> {
     let mut project = project(site, template(site)?, &sandbox.record)?;
     image::choose(engine, &sandbox.record, &mut project, &Learnt::default()).await?;
+    clones::there(engine, &sandbox.record, &project).await?.put_into(&mut project);
     concrete(&mut project, &sandbox.record, &sandbox.worktree.path)?;
     Ok(project)
 }
@@ -214,7 +229,7 @@ fn concrete(project: &mut Project, record: &Record, worktree: &Path) -> Result<(
     let name = &record.claim.names.project;
     let ours = own_labels(record, worktree);
     project.name = Some(name.clone());
-    for (key, volume) in &mut project.volumes {
+    for (key, volume) in project.volumes.iter_mut().filter(|(_, volume)| !volume.external) {
         volume.name = Some(format!("{name}_{key}"));
         volume.labels.extend(ours.clone());
     }

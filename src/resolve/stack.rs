@@ -102,6 +102,7 @@ impl Context<'_> {
                 Question::Postgres(login) if !databases.is_empty() => Some((login.clone(), databases)),
                 _ => None,
             },
+            renamed_from: Vec::new(),
             question,
             container,
         })

@@ -5,8 +5,11 @@ mod perform;
 mod ready;
 mod reclaim;
 mod settle;
+mod snapshots;
 
 use std::time::Duration;
+
+pub use snapshots::snapshots;
 
 use crate::apply::{Setback, World};
 use crate::engine::Engine;
@@ -16,6 +19,7 @@ use crate::git::TrashEntry;
 use crate::plan::observed::Scope;
 use crate::plan::{Action, Observed};
 use crate::site::Site;
+use crate::snapshot::Snapshot;
 use crate::task::{Identity, TaskName};
 
 /// What is outside, through its doors.
@@ -43,6 +47,11 @@ impl Real<'_> {
         }
         reclaim::reclaim(self, &self.site.identity(&task)?, &dropped).await?;
         self.site.repo.drop_trash(entry).await
+    }
+
+    /// Removes a snapshot that nothing stands on.
+    pub async fn remove_snapshot(&self, snapshot: &Snapshot) -> Result<()> {
+        snapshots::remove(self, snapshot).await
     }
 
     fn ready_timeout(&self) -> Duration {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Real, ready, reclaim};
+use super::{Real, ready, reclaim, snapshots};
 use crate::apply::Setback;
 use crate::catalog;
 use crate::claims::{Claim, holder};
@@ -33,13 +33,17 @@ pub(super) async fn perform(world: &Real<'_>, action: &Action, ticker: &Ticker) 
         Action::WriteFile { path, text, .. } => Ok(files::replace(path, &text.0)?),
         Action::CreateNetwork(spec) => create_network(world, spec).await,
         Action::CreateVolume(spec) => Ok(create_volume(world, spec).await?),
+        Action::MakeBase(base) => snapshots::make_base(world, base, ticker).await,
+        Action::MakeUpper { upper, snapshot, of, image } => {
+            snapshots::make_upper(world, upper, snapshot, of, image).await
+        }
         Action::CreateContainer(spec) => create_container(world, spec).await,
         Action::StartContainer { name } => start(world, name).await,
         Action::AwaitReady { service, container, question } => {
             Ok(ready::await_ready(world, service, container, question).await?)
         }
-        Action::PrepareDatabases { container, login, names, .. } => {
-            Ok(ready::prepare_databases(world, container, login, names).await?)
+        Action::PrepareDatabases { container, login, names, renamed_from, .. } => {
+            Ok(ready::prepare_databases(world, container, login, names, renamed_from).await?)
         }
         Action::StopContainer { id, .. } => Ok(engine.stop(id).await?),
         Action::RemoveContainer { id, .. } => Ok(engine.remove_container(id).await?),
@@ -184,7 +188,7 @@ async fn remove_network(world: &Real<'_>, id: &str) -> Result<()> {
     Err(if names.is_empty() { error } else { error.hint(format!("still attached to it: {}", names.join(", "))) })
 }
 
-fn belongs(
+pub(super) fn belongs(
     there: &std::collections::BTreeMap<String, String>,
     wanted: &std::collections::BTreeMap<String, String>,
 ) -> bool {
@@ -193,7 +197,7 @@ fn belongs(
         .all(|label| wanted.get(*label).is_some() && there.get(*label) == wanted.get(*label))
 }
 
-fn not_ours(what: &str, name: &str) -> Error {
+pub(super) fn not_ours(what: &str, name: &str) -> Error {
     Error::new(Kind::NotOurs, format!("there is a {what} {name} that sandbox did not make"))
         .hint(format!("`docker {what} inspect {name}` shows it; remove or rename it, or choose another task name"))
 }

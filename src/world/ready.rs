@@ -78,7 +78,7 @@ async fn await_end(world: &Real<'_>, service: &str, container: &str, limit: Dura
 }
 
 /// What happened to a service, with the last it said.
-async fn failure(world: &Real<'_>, service: &str, container: &str, what: &str) -> Error {
+pub(super) async fn failure(world: &Real<'_>, service: &str, container: &str, what: &str) -> Error {
     let error = Error::new(Kind::Service, format!("{service} {what}"));
     let options = LogOptions { tail: Some(LAST_LINES), ..LogOptions::default() };
     let lines: Vec<_> = world.engine.logs(container, &options).try_collect().await.unwrap_or_default();
@@ -91,28 +91,46 @@ async fn failure(world: &Real<'_>, service: &str, container: &str, what: &str) -
 
 /// Makes our password open the server, and the databases exist.
 ///
-/// A volume that outlived its record has another password than ours. Inside the container the server trusts its own
-/// socket, so ours can be set there; it goes in on standard input.
+/// A volume that outlived its record has another password than ours, a clone has none. Inside the container the server
+/// trusts its own socket, so ours can be set there, the last of all: whoever logs in finds the databases. It goes in on
+/// standard input.
 pub(super) async fn prepare_databases(
     world: &Real<'_>,
     container: &str,
     login: &Login,
     names: &[String],
+    renamed_from: &[String],
 ) -> Result<()> {
     let Login { address, user, password } = login;
-    if matches!(probe::postgres_databases(*address, user, &password.0).await?, Asked::PasswordRefused) {
-        // The server may be set to log statements, or those that fail.
-        let quiet =
-            "SET log_statement = none; SET log_min_duration_statement = -1; SET log_min_error_statement = panic;";
-        let statement = format!("{quiet}\nALTER ROLE \"{user}\" PASSWORD '{}';\n", password.0);
-        let command =
-            ["psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--username", user, "--dbname", "postgres"];
-        let set = world.engine.exec_capture(container, &command, Some(statement.as_bytes()), None).await?;
-        if set.exit_code != 0 {
-            return Err(Error::new(Kind::Service, format!("{container} does not accept the sandbox's password"))
-                .because(String::from_utf8_lossy(&set.stderr).trim().to_owned()));
+    match probe::postgres_databases(*address, user, &password.0).await? {
+        Asked::Databases(there) if names.iter().all(|name| there.contains(name)) => return Ok(()),
+        Asked::PasswordRefused => {
+            // The server may be set to log statements, or those that fail.
+            let quiet =
+                "SET log_statement = none; SET log_min_duration_statement = -1; SET log_min_error_statement = panic;";
+            let renamed: Vec<String> = renamed_from.iter().zip(names).map(|(from, to)| renaming(from, to)).collect();
+            let renamed = renamed.concat();
+            let statement = format!("{quiet}\n{renamed}ALTER ROLE \"{user}\" PASSWORD '{}';\n", password.0);
+            let command =
+                ["psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--username", user, "--dbname", "postgres"];
+            let set = world.engine.exec_capture(container, &command, Some(statement.as_bytes()), None).await?;
+            if set.exit_code != 0 {
+                return Err(Error::new(Kind::Service, format!("{container} does not accept the sandbox's password"))
+                    .because(String::from_utf8_lossy(&set.stderr).trim().to_owned()));
+            }
         }
+        _ => {}
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     probe::create_databases(*address, user, &password.0, &names).await.map(drop)
+}
+
+/// Renames a database that is there, unless the new name is taken: for `psql`, which runs what the question answers.
+fn renaming(from: &str, to: &str) -> String {
+    let [from, to] = [from, to].map(|name| format!("'{}'", name.replace('\'', "''")));
+    let there = |name: &str| format!("EXISTS (SELECT FROM pg_database WHERE datname = {name})");
+    let (is_there, is_free) = (there(&from), there(&to));
+    format!(
+        "SELECT format('ALTER DATABASE %I RENAME TO %I', {from}, {to}) WHERE {is_there} AND NOT {is_free} \\gexec\n"
+    )
 }

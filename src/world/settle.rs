@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use tokio::time::Instant;
 
-use super::Real;
+use super::{Real, snapshots};
 use crate::catalog;
 use crate::claims::Claim;
 use crate::claims::subnet::Subnet;
@@ -40,6 +40,7 @@ impl Real<'_> {
     /// Returns once nothing is under way any more in a sandbox's worktree, nor in the engine in the addresses that it has
     /// claimed.
     pub async fn settle(&self, identity: &Identity) -> Result<()> {
+        snapshots::sweep_abandoned(self).await?;
         let claims = self.site.with_records(self.site.claims.read()?)?;
         // Without a claim nothing was asked for: it is entered first and released last.
         let Some(claim) = claims.of(identity) else { return Ok(()) };

@@ -121,7 +121,7 @@ fn trash_goes_when_its_time_is_over() {
     let _size = hiding(r"\d+s old, \d+(\.\d)? kB", "[AGE] old, [SIZE]");
     insta::assert_snapshot!(desk.run(["gc", "--yes"]).succeeds(), @"
     remove  the trash of fix: [AGE] old, [SIZE]
-    deleted: 1 from the trash, 0 images of old recipes
+    deleted: 1 from the trash, 0 images of old recipes, 0 snapshots
     ");
     desk.call(["undo", "fix"]).gets_refused(Kind::NoSuchSandbox);
     assert!(!desk.worktrees().exists());

@@ -19,4 +19,5 @@ mod looking_in;
 mod rails;
 mod removal;
 mod rest;
+mod snapshots;
 mod trouble;

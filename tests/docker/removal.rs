@@ -100,7 +100,7 @@ fn volumes_that_are_to_stay_keep_the_data_for_the_next_sandbox_of_that_name() {
     yard.up("a");
     yard.leave_a_note("a");
     yard.sandbox(&["rm", "--keep-volumes", "a"]).ok();
-    assert_eq!(yard.has("volume", "a").len(), 2);
+    assert_eq!(yard.has("volume", "a").len(), 4);
     assert!(yard.has("container", "a").is_empty() && yard.has("network", "a").is_empty());
     yard.up("a");
     yard.assert_note_is_kept("a");

@@ -14,7 +14,7 @@ fn data_ports_and_worktree_survive_stop_and_start() {
     let (env, claims, containers) = (yard.env("a"), yard.claimed(), yard.has("container", "a"));
     yard.sandbox(&["stop", "a"]).ok();
     assert_eq!(yard.view("a")["state"], "stopped");
-    assert_eq!(counts(&yard, "a"), [2, 1, 2]);
+    assert_eq!(counts(&yard, "a"), [2, 1, 4]);
     yard.sandbox(&["stop", "a"]).ok();
     assert!(yard.worktree("a").join(".env.worktree").is_file());
     yard.sandbox(&["start", "a"]).ok();
@@ -31,7 +31,7 @@ fn data_and_ports_survive_down_and_up() {
     yard.leave_a_note("a");
     let (env, claims) = (yard.env("a"), yard.claimed());
     yard.sandbox(&["down", "a"]).ok();
-    assert_eq!(counts(&yard, "a"), [0, 0, 2]);
+    assert_eq!(counts(&yard, "a"), [0, 0, 4]);
     assert_eq!(yard.view("a")["state"], "down");
     assert!(yard.worktree("a").is_dir());
     yard.up("a");

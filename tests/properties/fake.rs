@@ -15,6 +15,7 @@ use sandbox::plan::action::Question;
 use sandbox::plan::observed::{Answer, ContainerSeen, MadeBranch, NetworkSeen, Run, Scope, WorktreeSeen};
 use sandbox::plan::{Action, Desired, Observed};
 use sandbox::record::Record;
+use sandbox::snapshot;
 
 /// The commit at which every branch is.
 pub fn commit() -> CommitId {
@@ -37,6 +38,8 @@ pub struct State {
     pub containers: Vec<Container>,
     pub networks: Vec<NetworkSeen>,
     pub volumes: BTreeSet<String>,
+    /// The keys of snapshots, which are nobody's.
+    pub snapshots: BTreeSet<String>,
     pub databases: BTreeMap<String, BTreeSet<String>>,
     /// What would be lost with the worktree.
     pub losses: Vec<Objection>,
@@ -178,6 +181,7 @@ impl State {
             containers: self.containers.iter().map(|it| it.seen.clone()).collect(),
             networks: self.networks.clone(),
             volumes: self.volumes.clone(),
+            snapshots: if scope.snapshots { self.snapshots.clone() } else { BTreeSet::new() },
             answers: answers.collect(),
             claim,
         }
@@ -235,7 +239,20 @@ impl State {
             }
             Action::CreateVolume(spec) => {
                 self.claimed()?;
+                let stands = spec.driver_opts.is_empty() || self.volumes.contains(&snapshot::upper_of(&spec.name));
+                ground(stands, "there is nothing to write into")?;
                 self.volumes.insert(spec.name.clone());
+            }
+            Action::MakeBase(base) => {
+                ground(self.images.contains(&base.container.image), "no such image")?;
+                ground(self.snapshots.insert(base.key.clone()), "it is there")?;
+            }
+            Action::MakeUpper { upper, snapshot, .. } => {
+                self.claimed()?;
+                ground(self.snapshots.contains(snapshot), "no such snapshot")?;
+                let clone = self.volumes.iter().find(|volume| snapshot::upper_of(volume) == upper.name);
+                ground(clone.is_none(), "it is written into")?;
+                self.volumes.insert(upper.name.clone());
             }
             Action::CreateContainer(spec) => {
                 let record = self.tree()?.record.clone();
@@ -297,6 +314,8 @@ impl State {
             }
             Action::RemoveVolume { name } => {
                 ground(self.containers.is_empty(), "the volume may be in use")?;
+                let clone = self.volumes.iter().any(|clone| snapshot::upper_of(clone) == *name);
+                ground(!clone, "a clone would be left without what it has written")?;
                 self.volumes.remove(name);
             }
             Action::RemoveWorktree { keep, .. } => {

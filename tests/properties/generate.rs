@@ -9,9 +9,10 @@ use sandbox::engine::{ContainerSpec, Membership, MountKind, MountSpec, NetworkSp
 use sandbox::git::{AddWorktree, BranchSource};
 use sandbox::plan::Desired;
 use sandbox::plan::action::{Login, Question, Secret};
-use sandbox::plan::desired::{Dependency, FileWanted, ServiceWanted, Stack};
+use sandbox::plan::desired::{CloneWanted, Dependency, FileWanted, ServiceWanted, Stack};
 use sandbox::plan::observed::{ContainerSeen, NetworkSeen, Run};
 use sandbox::record::{Record, Stage};
+use sandbox::snapshot::{self, BaseWanted};
 use sandbox::task::{Identity, Names, TaskName};
 
 use crate::fake::{Container, State, Tree, commit};
@@ -71,8 +72,16 @@ pub fn desired_of(wanted: Vec<ServiceWanted>, new_branch: bool) -> Desired {
         subnet: Some("10.231.6.80/28".into()),
         ..NetworkSpec::default()
     };
+    let clones: Vec<CloneWanted> = wanted.iter().filter_map(clone).collect();
     let volumes = wanted.iter().flat_map(|service| service.volumes.clone());
-    let volumes = volumes.map(|name| VolumeSpec { name, ..VolumeSpec::default() }).collect();
+    let opts = |name: &str| {
+        if clones.iter().any(|clone| clone.volume == *name) {
+            [("o".to_owned(), "lowerdir=…".to_owned())].into()
+        } else {
+            BTreeMap::new()
+        }
+    };
+    let volumes = volumes.map(|name| VolumeSpec { driver_opts: opts(&name), name, ..VolumeSpec::default() }).collect();
     let branch = if new_branch {
         BranchSource::New { name: "fix".into(), at: commit() }
     } else {
@@ -88,8 +97,26 @@ pub fn desired_of(wanted: Vec<ServiceWanted>, new_branch: bool) -> Desired {
         worktree: AddWorktree { path: WORKTREE.into(), branch },
         excludes: vec!["/.env.worktree".into()],
         files: vec![file(".env.worktree"), file("compose.yaml")],
-        stack: Stack { networks: vec![network], volumes, services: wanted },
+        stack: Stack { networks: vec![network], volumes, clones, services: wanted },
+        awaits_images: false,
     }
+}
+
+/// The data of a Postgres stands on a base snapshot, the same for all of an image.
+fn clone(service: &ServiceWanted) -> Option<CloneWanted> {
+    let [volume, upper] = &*service.volumes else { return None };
+    let image = service.container.image.clone();
+    let base = BaseWanted {
+        key: format!("base of {image}"),
+        service: service.name.clone(),
+        layer: "layer".into(),
+        target: "/data".into(),
+        container: service.container.clone(),
+        question: service.question.clone(),
+        databases: service.renamed_from.clone(),
+    };
+    let upper = VolumeSpec { name: upper.clone(), ..VolumeSpec::default() };
+    Some(CloneWanted { volume: volume.clone(), upper, snapshot: base.key.clone(), image, base: Some(Box::new(base)) })
 }
 
 pub fn wanted(number: usize, (question, volume, healthy, depends): (u8, bool, bool, [bool; 4])) -> ServiceWanted {
@@ -99,7 +126,9 @@ pub fn wanted(number: usize, (question, volume, healthy, depends): (u8, bool, bo
         user: "postgres".into(),
         password: Secret("secret".into()),
     };
-    let volumes: Vec<String> = volume.then(|| format!("blog_fix_{name}-data")).into_iter().collect();
+    let data = volume.then(|| format!("blog_fix_{name}-data"));
+    let upper = data.as_ref().filter(|_| question == 0).map(|data| snapshot::upper_of(data));
+    let volumes: Vec<String> = data.into_iter().chain(upper).collect();
     let mount = |source: &String| MountSpec {
         kind: MountKind::Volume,
         source: source.clone(),
@@ -124,6 +153,7 @@ pub fn wanted(number: usize, (question, volume, healthy, depends): (u8, bool, bo
         config_hash: "new".into(),
         depends_on: depends_on.collect(),
         databases: (question == 0).then(|| (login.clone(), vec!["development".into(), "test".into()])),
+        renamed_from: if question == 0 { snapshot::database_names(2) } else { Vec::new() },
         question: match question {
             0 => Question::Postgres(login),
             1 => Question::Redis(login),
@@ -172,6 +202,7 @@ fn state(desired: &Desired) -> impl Strategy<Value = State> + use<> {
                 .into_iter()
                 .collect(),
             images: if images { ["image0".to_owned(), "image1".to_owned()].into() } else { BTreeSet::new() },
+            snapshots: BTreeSet::new(),
             volumes: volumes.flat_map(|(service, _)| service.volumes.clone()).collect(),
             containers: found,
             networks,

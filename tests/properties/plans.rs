@@ -48,16 +48,18 @@ fn the_first_up_makes_everything_and_overlaps_what_it_can() {
      8. write a file (missing) after 4, 6, 7
      9. write a file (missing) after 4, 6, 7
     10. create network blog_fix_default (missing) after 3
-    11. create volume blog_fix_s0-data (missing) after 3
-    12. create volume blog_fix_s1-data (missing) after 3
-    13. create container blog_fix-s0-1 (missing) after 1, 4, 10, 11
-    14. start container blog_fix-s0-1 (follows from the container) after 13, 3
-    15. wait until s0 is ready (not known to be ready) after 14
-    16. prepare databases development and test (not known to be ready) after 15
-    17. create container blog_fix-s1-1 (missing) after 2, 4, 10, 12
-    18. start container blog_fix-s1-1 (follows from the container) after 17, 3, 16
-    19. wait until s1 is ready (not known to be ready) after 18
-    20. record that the sandbox is established (follows from the rest) after 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19
+    11. make the base snapshot of s0 (missing) after 3, 1
+    12. create volume blog_fix_s0-data_cow (missing) after 3, 11
+    13. create volume blog_fix_s0-data (missing) after 3, 12
+    14. create volume blog_fix_s1-data (missing) after 3
+    15. create container blog_fix-s0-1 (missing) after 1, 4, 10, 13
+    16. start container blog_fix-s0-1 (follows from the container) after 15, 3
+    17. wait until s0 is ready (not known to be ready) after 16
+    18. prepare databases development and test (not known to be ready) after 17
+    19. create container blog_fix-s1-1 (missing) after 2, 4, 10, 14
+    20. start container blog_fix-s1-1 (follows from the container) after 19, 3, 18
+    21. wait until s1 is ready (not known to be ready) after 20
+    22. record that the sandbox is established (follows from the rest) after 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21
     ");
 }
 
@@ -68,7 +70,10 @@ fn an_up_of_what_is_up_is_an_empty_plan() {
 
 #[test]
 fn a_container_that_was_stopped_is_started_and_awaited() {
-    let plan = plan_after(|state| state.containers[0].seen.run = Run::Off);
+    let plan = plan_after(|state| {
+        let postgres = state.containers.iter_mut().find(|it| it.seen.service == "s0").unwrap();
+        postgres.seen.run = Run::Off;
+    });
     insta::assert_snapshot!(plan, @"
     1. start container blog_fix-s0-1 (not running)
     2. wait until s0 is ready (not known to be ready) after 1
@@ -129,14 +134,15 @@ fn removal_goes_from_containers_to_the_claim() {
     let identity = desired().record.claim.identity;
     let observed = block_on(world.observe(&Scope::of(&identity))).unwrap();
     insta::assert_snapshot!(teardown(&identity, &observed, Extent::Everything(&Removal::default())), @"
-    1. remove container blog_fix-s0-1 (asked for)
-    2. remove container blog_fix-s1-1 (asked for)
+    1. remove container blog_fix-s1-1 (asked for)
+    2. remove container blog_fix-s0-1 (asked for)
     3. remove network blog_fix_default (asked for) after 1, 2
     4. remove worktree /src/blog-wt/fix (asked for) after 1, 2
     5. remove volume blog_fix_s0-data (asked for) after 1, 2, 4
     6. remove volume blog_fix_s1-data (asked for) after 1, 2, 4
-    7. delete branch fix (asked for) after 4
-    8. release the claim (asked for) after 1, 2, 3, 4, 5, 6, 7
+    7. remove volume blog_fix_s0-data_cow (asked for) after 1, 2, 4, 5
+    8. delete branch fix (asked for) after 4
+    9. release the claim (asked for) after 1, 2, 3, 4, 5, 6, 7, 8
     ");
 }
 
@@ -148,13 +154,14 @@ fn a_forced_removal_moves_the_worktree_into_the_trash_before_anything_else() {
     let forced = Removal { forced: true, time: "20300101T000000000Z".into(), ..Removal::default() };
     insta::assert_snapshot!(teardown(&identity, &observed, Extent::Everything(&forced)), @"
     1. move worktree /src/blog-wt/fix to /src/blog-wt/.trash/fix.20300101T000000000Z (asked for)
-    2. remove container blog_fix-s0-1 (asked for) after 1
-    3. remove container blog_fix-s1-1 (asked for) after 1
+    2. remove container blog_fix-s1-1 (asked for) after 1
+    3. remove container blog_fix-s0-1 (asked for) after 1
     4. remove network blog_fix_default (asked for) after 2, 3
     5. remove volume blog_fix_s0-data (asked for) after 2, 3, 1
     6. remove volume blog_fix_s1-data (asked for) after 2, 3, 1
-    7. delete branch fix (asked for) after 1
-    8. release the claim (asked for) after 1, 2, 3, 4, 5, 6, 7
+    7. remove volume blog_fix_s0-data_cow (asked for) after 2, 3, 1, 5
+    8. delete branch fix (asked for) after 1
+    9. release the claim (asked for) after 1, 2, 3, 4, 5, 6, 7, 8
     ");
 }
 
@@ -164,10 +171,10 @@ fn down_stops_servers_in_order_and_keeps_volumes_worktree_and_claim() {
     let identity = desired().record.claim.identity;
     let observed = block_on(world.observe(&Scope::of(&identity))).unwrap();
     insta::assert_snapshot!(teardown(&identity, &observed, Extent::Stack), @"
-    1. stop container blog_fix-s0-1 (asked for)
-    2. remove container blog_fix-s0-1 (asked for) after 1
-    3. stop container blog_fix-s1-1 (asked for)
-    4. remove container blog_fix-s1-1 (asked for) after 3
+    1. stop container blog_fix-s1-1 (asked for)
+    2. remove container blog_fix-s1-1 (asked for) after 1
+    3. stop container blog_fix-s0-1 (asked for)
+    4. remove container blog_fix-s0-1 (asked for) after 3
     5. remove network blog_fix_default (asked for) after 2, 4
     ");
 }

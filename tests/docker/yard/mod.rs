@@ -265,7 +265,7 @@ impl Yard {
     #[track_caller]
     pub(crate) fn assert_whole(&self, task: &str) {
         let counts = KINDS.map(|kind| self.has(kind, task).len());
-        assert_eq!(counts, [2, 1, 2], "containers, networks and volumes of {task}");
+        assert_eq!(counts, [2, 1, 4], "containers, networks and volumes of {task}");
         assert_eq!(self.view(task)["state"], "running");
     }
 

@@ -89,11 +89,22 @@ impl OwnEngine<'_> {
             let mut words: Vec<String> = kind.iter().map(|&word| word.to_owned()).collect();
             words.extend(labels.iter().map(|label| format!("--filter=label={label}")));
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            let said = self.asked(&words);
-            assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-            String::from_utf8(said.stdout).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+            self.docker(&words).lines().map(str::to_owned).collect::<Vec<_>>()
         };
         [&["ps", "-aq"][..], &["network", "ls", "-q"], &["volume", "ls", "-q"]].into_iter().flat_map(list).collect()
+    }
+
+    /// Runs Docker's own client on it.
+    #[track_caller]
+    pub(crate) fn docker(&self, words: &[&str]) -> String {
+        let said = self.asked(words);
+        assert!(said.status.success(), "{words:?}: {}", String::from_utf8_lossy(&said.stderr));
+        String::from_utf8(said.stdout).unwrap()
+    }
+
+    /// Whether it refuses to do something.
+    pub(crate) fn refuses(&self, words: &[&str]) -> bool {
+        !self.asked(words).status.success()
     }
 
     fn program(&self, arguments: &[&str]) -> Command {

@@ -1,0 +1,184 @@
+//! Base snapshots: what a service's first start makes of an empty volume, kept so that it is done once.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use super::BELOW;
+use crate::engine::{ContainerSpec, MountKind, MountSpec, Port, labels};
+use crate::hex::hex;
+use crate::plan::action::{Question, Secret};
+
+/// Changes when what is done to make one changes.
+const VERSION: &str = "1";
+
+/// A base snapshot that is to be there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BaseWanted {
+    /// What tells it from every other.
+    pub key: String,
+    /// The service whose it is.
+    pub service: String,
+    /// The volume that is to become its layer.
+    pub layer: String,
+    /// Where the data is, in the container.
+    pub target: String,
+    /// What makes it.
+    pub container: ContainerSpec,
+    /// How it is asked whether it is ready, on a port that is not known yet.
+    pub question: Question,
+    /// The databases that are made in it, for clones to rename.
+    pub databases: Vec<String>,
+}
+
+/// All that decides what a first start makes.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape<'a> {
+    /// The id of the image.
+    pub image_id: &'a str,
+    /// Where the data is, in the container.
+    pub target: &'a str,
+    /// How many databases are made.
+    pub databases: usize,
+    /// The environment.
+    pub environment: &'a BTreeMap<String, Option<String>>,
+    /// What in it is the sandbox's own, and shapes nothing.
+    pub own_password: &'a str,
+    /// The user.
+    pub user: Option<&'a String>,
+    /// The program.
+    pub entrypoint: Option<&'a Vec<String>>,
+    /// Its arguments.
+    pub command: Option<&'a Vec<String>>,
+}
+
+impl Shape<'_> {
+    /// The key of the base snapshot: the same for all sandboxes of one shape.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let mut hash = Sha256::new();
+        // Lengths keep one part's end from being another's beginning.
+        let mut part = |name: &str, text: &str| hash.update(format!("{name} {}\n{text}\n", text.len()));
+        part("version", VERSION);
+        part("image", self.image_id);
+        part("target", self.target);
+        part("databases", &self.databases.to_string());
+        for (name, value) in self.environment {
+            let value = value.as_ref().filter(|value| *value != self.own_password);
+            part("variable", name);
+            part("value", &format!("{value:?}"));
+        }
+        part("user", &format!("{:?}", self.user));
+        part("entrypoint", &format!("{:?}", self.entrypoint));
+        part("command", &format!("{:?}", self.command));
+        hex(&hash.finalize())
+    }
+}
+
+impl BaseWanted {
+    /// What makes the base of a service: its own container, without all that is its sandbox's. The password is another, and
+    /// known to nobody afterwards.
+    #[must_use]
+    pub fn of(service: &str, standing: &Standing, container: &ContainerSpec, question: &Question) -> BaseWanted {
+        let Standing { key, layer, target, databases, throw_away } = standing;
+        let own = question.login().map(|login| login.password.clone());
+        let other = |value: Option<String>| {
+            if value.is_some() && value == own.as_ref().map(|own| own.0.clone()) {
+                Some(throw_away.0.clone())
+            } else {
+                value
+            }
+        };
+        let asked = question.login().map(|login| login.address.port());
+        let ports = container.ports.iter().filter(|port| Some(port.host_port) == asked);
+        BaseWanted {
+            key: key.clone(),
+            service: service.to_owned(),
+            layer: layer.clone(),
+            target: target.clone(),
+            container: ContainerSpec {
+                // No other user of the engine makes one of that name.
+                name: layer.replacen("_layer_", "_base_", 1),
+                env: container.env.iter().map(|(name, value)| (name.clone(), other(value.clone()))).collect(),
+                labels: [(labels::BASE.to_owned(), key.clone())].into(),
+                // The engine chooses one.
+                ports: ports.map(|port| Port { host_port: 0, ..port.clone() }).collect(),
+                mounts: container.mounts.iter().filter_map(|mount| mounted(mount, target, layer)).collect(),
+                networks: Vec::new(),
+                healthcheck: None,
+                hostname: None,
+                ..container.clone()
+            },
+            question: question.with_password(throw_away),
+            databases: database_names(*databases),
+        }
+    }
+}
+
+/// Where a service's data stands on a base that is not there yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The key of the base.
+    pub key: String,
+    /// The volume that is to become its layer.
+    pub layer: String,
+    /// Where the data is, in the container.
+    pub target: String,
+    /// How many databases are made in it.
+    pub databases: usize,
+    /// The password while it is made.
+    pub throw_away: Secret,
+}
+
+/// The names that a base's databases have until a clone gives them its own.
+#[must_use]
+pub fn database_names(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("sandbox_{number}")).collect()
+}
+
+fn mounted(mount: &MountSpec, target: &str, layer: &str) -> Option<MountSpec> {
+    if mount.target.starts_with(BELOW) {
+        return None;
+    }
+    if mount.kind != MountKind::Volume || mount.target != target {
+        return Some(mount.clone());
+    }
+    let layer = layer.to_owned();
+    Some(MountSpec { source: layer, nocopy: false, volume_labels: BTreeMap::new(), ..mount.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(environment: &[(&str, &str)], command: &[&str]) -> String {
+        let environment = environment.iter().map(|(name, value)| ((*name).into(), Some((*value).into()))).collect();
+        let command = command.iter().map(|&word| word.to_owned()).collect();
+        let (user, entrypoint) = (None, None);
+        let shape = Shape {
+            image_id: "sha256:1",
+            target: "/data",
+            databases: 2,
+            environment: &environment,
+            own_password: "s3cret",
+            user,
+            entrypoint,
+            command: Some(&command),
+        };
+        shape.key()
+    }
+
+    #[test]
+    fn what_shapes_the_data_changes_the_key_and_the_password_does_not() {
+        let one = key(&[("PASSWORD", "s3cret"), ("LOCALE", "C")], &["postgres"]);
+        assert_eq!(one.len(), 64);
+        assert_eq!(one, key(&[("PASSWORD", "s3cret"), ("LOCALE", "C")], &["postgres"]));
+        for other in [
+            key(&[("PASSWORD", "fixed"), ("LOCALE", "C")], &["postgres"]),
+            key(&[("PASSWORD", "s3cret"), ("LOCALE", "de")], &["postgres"]),
+            key(&[("PASSWORD", "s3cret"), ("LOCALE", "C")], &["postgres", "-c", "x=1"]),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Databases that stand on base snapshots: made once, shared by all, and changed by nobody.
+
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use serde_json::Value;
+
+use crate::yard::{Yard, docker, inspect, labelled};
+
+/// A yard whose servers are like nobody else's, so that their base snapshots are its own.
+fn yard_of_its_own(scenario: &str, connections: u8) -> Yard {
+    let yard = Yard::new(scenario);
+    yard.set(&format!("variables: {{POSTGRES_MAX_CONNECTIONS: '{connections}'}}\n"));
+    yard
+}
+
+/// A volume of a task, as the engine tells it.
+fn volume(yard: &Yard, task: &str, name: &str) -> Value {
+    let found = inspect("volume", &yard.has("volume", task));
+    let ends = |it: &&Value| it["Name"].as_str().unwrap().ends_with(&format!("_{name}"));
+    found.iter().find(ends).unwrap_or_else(|| panic!("{task} has no volume {name}")).clone()
+}
+
+fn label(volume: &Value, label: &str) -> String {
+    volume["Labels"][label].as_str().unwrap_or_default().to_owned()
+}
+
+/// What is in a volume: names, modes, owners and contents of all files.
+fn picture(yard: &Yard, volume: &str) -> String {
+    let image = inspect("container", &[yard.container("a", "postgres")])[0]["Config"]["Image"].clone();
+    let mount = format!("{volume}:/it:ro");
+    let script = "cd /it && find . -printf '%p %m %u %g %s\\n' | sort && find . -type f | sort | xargs sha256sum";
+    let stray = yard.stray_label();
+    let label = format!("--label={stray}");
+    let words = ["run", "--rm", &label, "--network=none", "-v", &mount, "--entrypoint", "sh"];
+    docker(&[&words[..], &[image.as_str().unwrap(), "-c", script]].concat())
+}
+
+#[test]
+fn two_that_come_up_at_once_make_one_base_and_later_ones_stand_on_it() {
+    let yard = yard_of_its_own("base-once", 31);
+    let both = ["a", "b"].map(|task| yard.begin(&["up", task]));
+    for up in both {
+        drop(up.output().ok());
+    }
+    yard.up("c");
+    let keys = ["a", "b", "c"].map(|task| label(&volume(&yard, task, "postgres-data"), "sandbox.snapshot"));
+    assert!(keys.iter().all(|key| *key == keys[0] && !key.is_empty()), "{keys:?}");
+    let layers = labelled("volume", &[format!("sandbox.layer={}", keys[0])]);
+    assert_eq!(layers.len(), 1, "{layers:?}");
+    assert!(labelled("container", &[format!("sandbox.base={}", keys[0])]).is_empty());
+    for task in ["a", "b", "c"] {
+        let own = yard.env(task);
+        let databases = yard.sql(task, "SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1");
+        assert_eq!(databases.lines().collect::<Vec<_>>(), [&own["DB_NAME"], &own["TEST_DB_NAME"], "postgres"]);
+        yard.assert_as_desired(task);
+    }
+}
+
+#[test]
+fn what_is_written_in_one_is_in_no_other_and_not_in_the_snapshot() {
+    let yard = yard_of_its_own("isolated", 32);
+    yard.up("a");
+    let layers = ["postgres-data", "redis-data"].map(|name| label(&volume(&yard, "a", name), "sandbox.layers"));
+    let before = layers.clone().map(|layer| picture(&yard, &layer));
+    assert!(before[0].contains("PG_VERSION"), "{}", before[0]);
+    yard.leave_a_note("a");
+    yard.up("b");
+    assert_eq!(yard.sql("b", "SELECT count(*) FROM pg_class WHERE relname = 'notes'"), "0");
+    assert_eq!(yard.redis("b", "EXISTS note"), "0");
+    yard.sandbox(&["stop", "a"]).ok();
+    yard.sandbox(&["start", "a"]).ok();
+    yard.assert_note_is_kept("a");
+    yard.sandbox(&["down", "a"]).ok();
+    yard.up("a");
+    yard.assert_note_is_kept("a");
+    assert_eq!(layers.map(|layer| picture(&yard, &layer)), before);
+    yard.sandbox(&["down", "-v", "a"]).ok();
+    yard.up("a");
+    assert_eq!(yard.sql("a", "SELECT count(*) FROM pg_class WHERE relname = 'notes'"), "0");
+    assert_eq!(yard.redis("a", "EXISTS note"), "0");
+}
+
+#[test]
+fn no_password_but_its_own_ever_opens_a_clone() {
+    let yard = yard_of_its_own("password", 33);
+    yard.up("a");
+    let others = [yard.env("a")["PGPASSWORD"].clone(), "postgres".to_owned(), String::new()];
+    // The numbers are those of the plan, unless somebody takes them meanwhile.
+    let plan = yard.plan("b");
+    let slot =
+        plan.split("claim slot ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().parse::<u16>().unwrap();
+    let port = yard.env("a")["PGPORT"].parse::<u16>().unwrap() - slot_of(&yard, "a") + slot;
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let asks = others.iter().map(|password| {
+            let over = &over;
+            scope.spawn(move || {
+                let mut asked = 0;
+                while !over.load(Ordering::SeqCst) {
+                    let mut psql = Command::new("psql");
+                    psql.args([
+                        "-X",
+                        "-w",
+                        "-h",
+                        "127.0.0.1",
+                        "-p",
+                        &port.to_string(),
+                        "-U",
+                        "postgres",
+                        "-c",
+                        "SELECT 1",
+                    ]);
+                    psql.env("PGPASSWORD", password).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+                    assert!(!psql.status().unwrap().success(), "a password of another opened it");
+                    asked += 1;
+                }
+                asked
+            })
+        });
+        let asks: Vec<_> = asks.collect();
+        yard.up("b");
+        yard.sandbox(&["stop", "b"]).ok();
+        yard.sandbox(&["start", "b"]).ok();
+        over.store(true, Ordering::SeqCst);
+        let asked: Vec<usize> = asks.into_iter().map(|ask| ask.join().unwrap()).collect();
+        assert!(asked.iter().all(|asked| *asked > 5), "{asked:?}");
+    });
+    assert_eq!(yard.env("b")["PGPORT"], port.to_string());
+    assert_eq!(yard.sql("b", "SELECT 1"), "1");
+}
+
+fn slot_of(yard: &Yard, task: &str) -> u16 {
+    let claims = yard.claimed();
+    let its = claims.iter().find(|claim| claim["identity"]["task"] == task).unwrap();
+    its["slot"].as_u64().unwrap().try_into().unwrap()
+}
+
+#[test]
+fn nothing_starts_on_half_of_its_data() {
+    let yard = yard_of_its_own("half", 34);
+    yard.up("a");
+    let layer = label(&volume(&yard, "a", "postgres-data"), "sandbox.layers");
+    let upper = volume(&yard, "a", "redis-data_cow")["Name"].as_str().unwrap().to_owned();
+    yard.sandbox(&["down", "a"]).ok();
+    docker(&["volume", "rm", &layer]);
+    yard.sandbox(&["up", "a"]).ends_with(13).says(&["postgres", &layer, "sandbox down -v a"]);
+    assert!(yard.has("container", "a").is_empty());
+    docker(&["volume", "rm", &upper]);
+    yard.sandbox(&["down", "-v", "a"]).ok();
+    yard.up("a");
+    yard.assert_whole("a");
+    yard.sandbox(&["rm", "a"]).ok();
+    yard.assert_no_trace("a");
+}
+
+#[test]
+fn a_base_that_was_cut_short_is_made_anew_and_leaves_nothing() {
+    let yard = yard_of_its_own("base-killed", 35);
+    let up = yard.begin(&["up", "a"]);
+    let building = || labelled("container", &["sandbox.base".to_owned()]);
+    crate::yard::eventually("a base is being made", || (!building().is_empty()).then_some(()));
+    up.signal(rustix::process::Signal::KILL);
+    drop(up.output());
+    yard.sandbox(&["rm", "a"]).ok();
+    yard.up("b");
+    let key = label(&volume(&yard, "b", "postgres-data"), "sandbox.snapshot");
+    assert_eq!(labelled("volume", &[format!("sandbox.layer={key}")]).len(), 1);
+    assert!(labelled("container", &[format!("sandbox.base={key}")]).is_empty());
+}
