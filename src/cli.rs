@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    completions, config, doctor, down, env, exec, gc, images, lock, logs, ls, man, merge, rm, shell, show, start, stop,
-    undo, up,
+    completions, config, doctor, down, env, exec, gc, images, lock, logs, ls, man, merge, reset, rm, shell, show,
+    start, stop, undo, up,
 };
 use crate::report::Mode;
 
@@ -71,6 +71,8 @@ pub enum Command {
     Start(start::Args),
     /// Remove containers and network, keep worktree and claims
     Down(down::Args),
+    /// Begin with new databases, keep worktree and claims
+    Reset(reset::Args),
     /// Remove sandboxes whole; refuses to lose work
     Rm(rm::Args),
     /// Merge a task's branch, then remove the sandbox

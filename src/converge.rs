@@ -17,6 +17,9 @@ use crate::task::Identity;
 /// How often everything is decided anew. Each round learns something, and a machine has few more surprises than this.
 const ROUNDS: usize = 60;
 
+/// How often in a row somebody else may be faster.
+const MEANWHILE_ROUNDS: usize = 10;
+
 /// What earlier rounds found out.
 #[derive(Clone, Debug, Default)]
 pub struct Learnt {
@@ -76,7 +79,7 @@ async fn rounds<W: World>(
     begun: &mut Option<Begun>,
 ) -> Result<Converged> {
     let mut learnt = Learnt::default();
-    let mut steps = 0;
+    let (mut steps, mut meanwhile) = (0, 0);
     for _ in 0..ROUNDS {
         let desired = resolve(&learnt).await?;
         let observed = world.observe(&desired.scope()).await?;
@@ -93,6 +96,12 @@ async fn rounds<W: World>(
         if outcome.interrupted {
             return Err(interrupted(identity));
         }
+        let by_others = |(_, setback): &(_, Setback)| matches!(setback, Setback::Meanwhile(_));
+        let is_meanwhile = !outcome.setbacks.is_empty() && outcome.setbacks.iter().all(by_others);
+        meanwhile = if is_meanwhile { meanwhile + 1 } else { 0 };
+        if meanwhile > MEANWHILE_ROUNDS {
+            return outcome.into_result().map(|()| Converged { desired, steps });
+        }
         if !learn(&mut learnt, &outcome, &desired, &observed) && (is_all || !outcome.setbacks.is_empty()) {
             return outcome.into_result().map(|()| Converged { desired, steps });
         }
@@ -106,6 +115,8 @@ fn learn(learnt: &mut Learnt, outcome: &Outcome, desired: &Desired, observed: &O
     let record = observed.worktree.as_ref().and_then(|seen| seen.record.as_ref());
     let claim = &desired.record.claim;
     let may_move = record.is_none_or(|record| record.stage < Stage::Established || record.claim != *claim);
+    // Several services may find it out at one time.
+    let first = !learnt.no_clones;
     let takes = |setback: &Setback| match setback {
         Setback::ClaimLost | Setback::Meanwhile(_) => true,
         // Later, people and programs know the port: it stays, and whoever holds it is named.
@@ -117,7 +128,10 @@ fn learn(learnt: &mut Learnt, outcome: &Outcome, desired: &Desired, observed: &O
             learnt.subnets.push(claim.subnet);
             may_move
         }
-        Setback::NoClones(_) => !std::mem::replace(&mut learnt.no_clones, true),
+        Setback::NoClones(_) => {
+            learnt.no_clones = true;
+            first
+        }
         Setback::NoImage { reference, why } => learnt.images.insert(reference.clone(), why.clone()).is_none(),
         Setback::Failed(_) => false,
     };

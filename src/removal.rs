@@ -85,7 +85,13 @@ fn refuse_losses(task: &TaskName, observed: &Observed, removal: &Removal) -> Res
     if losses.iter().any(|it| matches!(it, Objection::Mounted { .. })) {
         hints.push("unmount what is mounted there".to_owned());
     }
-    if observed.worktree.as_ref().is_some_and(|seen| seen.missing) {
+    let out_of_sight = losses.iter().any(|it| matches!(it, Objection::OutOfSight));
+    if out_of_sight {
+        hints.push(format!(
+            "mount its disk; or, if it is gone for good: `git worktree prune`, then `sandbox rm {task}`"
+        ));
+    }
+    if !out_of_sight && observed.worktree.as_ref().is_some_and(|seen| seen.missing) {
         hints.push(format!("`sandbox up {task}` brings its directory back"));
     }
     if losses.iter().any(|it| it.yields_to_force()) {

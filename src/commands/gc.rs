@@ -16,7 +16,7 @@ use crate::git::TrashEntry;
 use crate::plan::{Extent, Removal, teardown};
 use crate::report;
 use crate::site::Site;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, short};
 use crate::task::{Identity, TaskName};
 use crate::world::Real;
 
@@ -63,8 +63,11 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
     if args.dry_run || removed.is_empty() || !context.globals.json {
         show(&findings, context)?;
     }
-    if args.dry_run || removed.is_empty() {
+    if args.dry_run {
         return Ok(());
+    }
+    if removed.is_empty() {
+        return Real { engine: &engine, site: &findings.sites[0] }.tidy_snapshots().await;
     }
     if !args.yes {
         match report::confirmed(&format!("Remove {}?", counted(removed.len()))) {
@@ -165,7 +168,8 @@ impl Findings {
             .iter()
             .map(|image| (format!("image {}", image.tags.join(", ")), "of an older version of our recipe".to_owned()));
         let snapshots = self.snapshots.iter().map(|snapshot| {
-            (format!("the base snapshot of {}", snapshot.service), "no sandbox stands on it".to_owned())
+            let name = format!("the base snapshot {} of {}", short(&snapshot.key), snapshot.service);
+            (name, "no sandbox stands on it".to_owned())
         });
         sandboxes.chain(trash).chain(images).chain(snapshots).collect()
     }
@@ -229,10 +233,16 @@ async fn collect(findings: &Findings, engine: &Engine, context: &Context) -> Res
     for tag in findings.images.iter().flat_map(|image| &image.tags) {
         failed.extend(engine.remove_image(tag).await.err());
     }
+    let world = Real { engine, site: &findings.sites[0] };
+    failed.extend(world.tidy_snapshots().await.err());
+    let mut snapshots = 0;
     for snapshot in &findings.snapshots {
-        failed.extend(Real { engine, site: &findings.sites[0] }.remove_snapshot(snapshot).await.err());
+        match world.remove_snapshot(snapshot).await {
+            Ok(gone) => snapshots += usize::from(gone),
+            Err(error) => failed.push(error),
+        }
     }
-    let [trash, images, snapshots] = [findings.trash.len(), findings.images.len(), findings.snapshots.len()];
+    let [trash, images] = [findings.trash.len(), findings.images.len()];
     if context.globals.json {
         let left = failed.len();
         let document = json!({ "removed": removed, "trash": trash, "images": images, "snapshots": snapshots,

@@ -13,6 +13,7 @@ pub mod logs;
 pub mod ls;
 pub mod man;
 pub mod merge;
+pub mod reset;
 pub mod rm;
 pub mod shell;
 pub mod show;
@@ -133,6 +134,7 @@ pub async fn run(command: Command, context: &Context) -> Result<u8> {
         Command::Stop(args) => stop::run(&args, context).await.map(|()| 0),
         Command::Start(args) => start::run(&args, context).await.map(|()| 0),
         Command::Down(args) => down::run(&args, context).await.map(|()| 0),
+        Command::Reset(args) => reset::run(&args, context).await.map(|()| 0),
         Command::Rm(args) => rm::run(&args, context).await.map(|()| 0),
         Command::Merge(args) => merge::run(args, context).await.map(|()| 0),
         Command::Gc(args) => gc::run(&args, context).await.map(|()| 0),

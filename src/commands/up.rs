@@ -98,10 +98,19 @@ pub async fn bring_up(site: &Site, engine: &Engine, ask: &Ask, context: &Context
     Ok(converged)
 }
 
-async fn plan(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> Result<()> {
+/// Whether it could be brought up, as far as can be told without doing anything.
+pub async fn check(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> Result<()> {
+    decided(site, engine, ask, context).await.map(drop)
+}
+
+async fn decided(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> Result<Desired> {
     engine.check_loopback(&engine.networks().await?).await?;
     let ground = resolve::ask_git(site, ask, false, &context.events).await?;
-    let desired = resolve::resolve(site, engine, ask, &ground, &Learnt::default(), &context.events).await?;
+    resolve::resolve(site, engine, ask, &ground, &Learnt::default(), &context.events).await
+}
+
+async fn plan(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> Result<()> {
+    let desired = decided(site, engine, ask, context).await?;
     let observed = Real { engine, site }.observe(&desired.scope()).await?;
     context.dry_run(&[reconcile(&desired, &observed)])
 }

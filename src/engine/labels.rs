@@ -32,11 +32,14 @@ pub const SNAPSHOT: &str = "sandbox.snapshot";
 pub const LAYERS: &str = "sandbox.layers";
 /// On a layer: the key of the snapshot that it was made for.
 pub const LAYER: &str = "sandbox.layer";
+/// What sort of snapshot: `base`.
+pub const KIND: &str = "sandbox.kind";
 /// Owner and mode of a snapshot's top directory: `999:999:700`.
 pub const ROOT: &str = "sandbox.root";
 /// On the container that makes a base snapshot: its key.
 pub const BASE: &str = "sandbox.base";
-/// On what is being made for a snapshot: the lock that its maker holds. One that is another user's is not ours to judge.
+/// On what is being made for a snapshot: the lock that its maker holds, and the device and inode of the directory it is in: a
+/// path may be another's in a container. Whether another user's is held is not ours to judge.
 pub const LOCK: &str = "sandbox.lock";
 /// The content hash of the recipe that an image was built from.
 pub const RECIPE: &str = "sandbox.recipe";

@@ -14,14 +14,14 @@ use jiff::Timestamp;
 
 use crate::catalog;
 use crate::claims::Registry;
-use crate::engine::{Engine, Image, labels};
+use crate::engine::{Engine, Image, Volume, labels};
 use crate::error::{Kind, Result};
 use crate::git::{Landed, Landing, Presence, TrashEntry, resolved};
 use crate::locks::Lock;
 use crate::processes;
 use crate::record::Stage;
 use crate::site::{Sandbox, Site};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{self, Snapshot};
 use crate::task::Identity;
 use verdict::{Facts, Reason};
 
@@ -149,6 +149,8 @@ pub async fn unused_snapshots(engine: &Engine) -> Result<Vec<Snapshot>> {
         clones.into_iter().any(|clone| clone.labels.get(labels::SNAPSHOT).is_some_and(|it| it == key))
     };
     let youngest = Timestamp::now().checked_sub(SNAPSHOT_KEPT).unwrap_or(Timestamp::MIN);
-    let old = all.iter().filter(|volume| volume.created.is_some_and(|created| created < youngest));
+    let is_base = |volume: &&Volume| volume.labels.get(labels::KIND).is_some_and(|kind| kind == snapshot::BASE);
+    let is_old = |volume: &&Volume| volume.created.is_some_and(|created| created < youngest);
+    let old = all.iter().filter(is_base).filter(is_old);
     Ok(old.filter_map(Snapshot::of).filter(|snapshot| !stands(&snapshot.key)).collect())
 }

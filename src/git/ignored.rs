@@ -45,7 +45,11 @@ pub(super) async fn ignored(worktree: &Path, spared: &Spared, index: Option<&Pat
         let relative = path(name.strip_suffix(b"/").unwrap_or(name));
         holds_any(worktree, &relative, name.ends_with(b"/"), &matcher)
     };
-    Ok(all.iter().filter(|name| counts(name)).map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+    let found: Vec<&Vec<u8>> = all.iter().filter(|name| counts(name)).collect();
+    // A directory that ignores itself is listed with what is in it.
+    let is_in =
+        |name: &[u8]| found.iter().any(|dir| dir.ends_with(b"/") && name.len() > dir.len() && name.starts_with(dir));
+    Ok(found.iter().filter(|name| !is_in(name)).map(|name| String::from_utf8_lossy(name).into_owned()).collect())
 }
 
 /// The directories with nothing in them, which git does not see, outside of the spared places.

@@ -88,12 +88,18 @@ impl Listing {
 
 impl fmt::Display for Listing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.first.join(", "))?;
+        let shown: Vec<String> = self.first.iter().map(|name| shown(name)).collect();
+        f.write_str(&shown.join(", "))?;
         match self.count - self.first.len() {
             0 => Ok(()),
             more => write!(f, " and {more} more"),
         }
     }
+}
+
+/// A name as it may be printed: a terminal would obey what is in some.
+fn shown(name: &str) -> String {
+    if name.contains(char::is_control) { name.escape_debug().to_string() } else { name.to_owned() }
 }
 
 impl Objection {

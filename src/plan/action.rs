@@ -71,16 +71,7 @@ pub enum Action {
     /// Makes a base snapshot, unless another was faster.
     MakeBase(Box<BaseWanted>),
     /// Makes the upper of a clone, empty, whatever there was.
-    MakeUpper {
-        /// The volume.
-        upper: VolumeSpec,
-        /// The key of the snapshot that the clone stands on.
-        snapshot: String,
-        /// Whose it is.
-        of: Identity,
-        /// An image that is here.
-        image: String,
-    },
+    MakeUpper(Box<UpperSpec>),
     /// Creates a container without starting it.
     CreateContainer(Box<ContainerSpec>),
     /// Starts a container.
@@ -163,6 +154,21 @@ pub enum Action {
     },
     /// Frees what a sandbox has claimed.
     Release(Identity),
+}
+
+/// The upper of a clone that is to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpperSpec {
+    /// The volume.
+    pub volume: VolumeSpec,
+    /// The key of the snapshot that the clone stands on.
+    pub snapshot: String,
+    /// The layers that it stands on.
+    pub layers: Vec<String>,
+    /// Whose it is.
+    pub of: Identity,
+    /// An image that is here.
+    pub image: String,
 }
 
 /// How a service is asked whether it is ready.
@@ -255,7 +261,7 @@ impl fmt::Display for Action {
             Action::CreateNetwork(spec) => write!(f, "create network {}", spec.name),
             Action::CreateVolume(spec) => write!(f, "create volume {}", spec.name),
             Action::MakeBase(base) => write!(f, "make the base snapshot of {}", base.service),
-            Action::MakeUpper { upper, .. } => write!(f, "create volume {}", upper.name),
+            Action::MakeUpper(spec) => write!(f, "create volume {}", spec.volume.name),
             Action::CreateContainer(spec) => write!(f, "create container {}", spec.name),
             Action::StartContainer { name } => write!(f, "start container {name}"),
             Action::AwaitReady { service, .. } => write!(f, "wait until {service} is ready"),

@@ -59,6 +59,8 @@ pub struct CloneWanted {
     pub upper: VolumeSpec,
     /// The key of the snapshot.
     pub snapshot: String,
+    /// The layers below, the newest first.
+    pub layers: Vec<String>,
     /// The image of the service.
     pub image: String,
     /// How the snapshot is made if it is not there.
@@ -118,7 +120,6 @@ impl Desired {
             files: self.files.iter().map(|file| file.path.clone()).collect(),
             excludes: self.excludes.clone(),
             questions: self.stack.services.iter().map(ask).collect(),
-            snapshots: self.stack.clones.iter().any(|clone| clone.base.is_some()),
         }
     }
 }

@@ -25,8 +25,6 @@ pub struct Scope {
     pub questions: Vec<(String, Question, Option<Login>)>,
     /// Whether it matters what work would be lost with it.
     pub losses: bool,
-    /// Whether it matters which snapshots there are.
-    pub snapshots: bool,
 }
 
 impl Scope {
@@ -40,7 +38,6 @@ impl Scope {
             excludes: vec![],
             questions: vec![],
             losses: false,
-            snapshots: false,
         }
     }
 
@@ -76,8 +73,6 @@ pub struct Observed {
     pub networks: Vec<NetworkSeen>,
     /// Volumes, by name.
     pub volumes: BTreeSet<String>,
-    /// The keys of the snapshots that are whole, where that matters.
-    pub snapshots: BTreeSet<String>,
     /// What the services that run answered.
     pub answers: BTreeMap<String, Answer>,
 }

@@ -52,8 +52,10 @@ pub(super) async fn choose(
     let mut clones = standing(engine, record, project).await?;
     let known: BTreeSet<String> = clones.seen.iter().map(|volume| volume.name.clone()).collect();
     let name = &record.claim.names.project;
-    let missing: Vec<DataVolume> =
-        data_volumes(project).filter(|data| !known.contains(&format!("{name}_{}", data.volume))).collect();
+    let missing: Vec<DataVolume> = data_volumes(project)
+        .filter(|data| !known.contains(&format!("{name}_{}", data.volume)))
+        .filter(|data| !hides_password(data.its, &record.password))
+        .collect();
     if missing.is_empty() || learnt.no_clones {
         return Ok(clones.found);
     }
@@ -73,7 +75,8 @@ pub(super) async fn choose(
             None => vec![format!("sandbox_layer_{}_{}", crate::snapshot::short(&key), ground.nonce)],
         };
         let Some(layer) = layers.first().cloned() else { continue };
-        let Some(clone) = Clone::over(&key, layers, &format!("{name}_{}", data.volume), &directory) else { continue };
+        let full = format!("{name}_{}", data.volume);
+        let Some(clone) = Clone::over(&key, layers, &full, &directory, facts.rootless) else { continue };
         let target = data.target.to_owned();
         let base = match there {
             Some(_) => None,
@@ -112,7 +115,13 @@ async fn standing(engine: &Engine, record: &Record, project: &Project) -> Result
         let Some(clone) = volume.and_then(Clone::of) else { continue };
         let upper = upper_of(&full);
         let mut below = clone.layers.iter().filter(|layer| !layers.contains(layer.as_str()));
-        let missing = below.next().cloned().or_else(|| (!seen.iter().any(|it| it.name == upper)).then_some(upper));
+        let there = seen.iter().find(|it| it.name == upper);
+        // As it would be made here: what the engine has made in place of one that was gone is none, and where its directory was
+        // copied elsewhere the clone would go on at the old place.
+        let directory = there.and_then(|it| it.mountpoint.strip_suffix(&format!("/{upper}/_data")));
+        let again = directory.and_then(|volumes| clone.again(&full, volumes));
+        let missing = below.next().cloned().or_else(|| there.is_none().then(|| upper.clone()));
+        let missing = missing.or_else(|| (again.as_ref() != Some(&clone)).then(|| full.clone()));
         if let Some(missing) = missing {
             return Err(half_there(record, data.service, &full, &missing));
         }
@@ -127,10 +136,10 @@ fn half_there(record: &Record, service: &str, volume: &str, missing: &str) -> Er
     let task = &record.claim.identity.task;
     Error::new(
         Kind::Service,
-        format!("the data of {service} is not whole: the volume {missing} below {volume} is gone"),
+        format!("the data of {service} is not whole: of the volume {volume}, {missing} is gone, or is another by now"),
     )
-    .because("somebody removed it, perhaps with `docker volume prune`")
-    .hint(format!("`sandbox down -v {task}`, then `sandbox up {task}` begins with new databases"))
+    .because("somebody removed it, perhaps with `docker volume prune`, or the engine's directory was moved")
+    .hint(format!("`sandbox reset {task}` begins with new databases"))
 }
 
 fn data_volumes(project: &Project) -> impl Iterator<Item = DataVolume<'_>> {
@@ -145,6 +154,13 @@ fn data_volumes(project: &Project) -> impl Iterator<Item = DataVolume<'_>> {
         let plain = project.volumes.get(volume).is_some_and(|it| !it.external && it.driver_opts.is_empty());
         plain.then_some(DataVolume { service: name, its: service, volume, target })
     })
+}
+
+/// Whether the sandbox's password is part of something longer: that would be a shape of its own, and the password no secret.
+fn hides_password(service: &Service, password: &str) -> bool {
+    let values = service.environment.values().flatten().filter(|value| *value != password);
+    let words = [&service.entrypoint, &service.command].into_iter().flatten().flatten();
+    values.chain(words).any(|text| text.contains(password))
 }
 
 fn shape<'a>(data: &DataVolume<'a>, image_id: &'a str, record: &'a Record) -> Shape<'a> {
@@ -212,6 +228,7 @@ impl Clones {
                 volume: full,
                 upper,
                 snapshot: clone.snapshot,
+                layers: clone.layers,
                 image,
                 base,
             }));

@@ -149,8 +149,8 @@ fn out_of_sight(sandbox: &Sandbox) -> Error {
     Error::new(Kind::Files, format!("the worktree of {} cannot be seen at {}", sandbox.task(), place.display()))
         .because("what it stood in is not there; its disk may not be mounted")
         .hint(format!(
-            "mount the disk, or, if all of it is gone for good: mkdir -p {}",
-            place.with_file_name("").display()
+            "mount the disk; or, if it is gone for good: `git worktree prune`, then `sandbox rm {}`",
+            sandbox.task()
         ))
 }
 

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use super::BELOW;
-use crate::engine::{ContainerSpec, MountKind, MountSpec, Port, labels};
+use crate::engine::{ContainerSpec, MountKind, MountSpec, Port, Restart, labels};
 use crate::hex::hex;
 use crate::plan::action::{Question, Secret};
 
@@ -105,6 +104,8 @@ impl BaseWanted {
                 ports: ports.map(|port| Port { host_port: 0, ..port.clone() }).collect(),
                 mounts: container.mounts.iter().filter_map(|mount| mounted(mount, target, layer)).collect(),
                 networks: Vec::new(),
+                // Should we be killed, the engine does not start it again.
+                restart: Restart::No,
                 healthcheck: None,
                 hostname: None,
                 ..container.clone()
@@ -136,12 +137,13 @@ pub fn database_names(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("sandbox_{number}")).collect()
 }
 
+/// Of the volumes the data alone: others are the sandbox's.
 fn mounted(mount: &MountSpec, target: &str, layer: &str) -> Option<MountSpec> {
-    if mount.target.starts_with(BELOW) {
-        return None;
-    }
-    if mount.kind != MountKind::Volume || mount.target != target {
+    if mount.kind != MountKind::Volume {
         return Some(mount.clone());
+    }
+    if mount.target != target {
+        return None;
     }
     let layer = layer.to_owned();
     Some(MountSpec { source: layer, nocopy: false, volume_labels: BTreeMap::new(), ..mount.clone() })

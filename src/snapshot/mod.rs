@@ -20,6 +20,12 @@ pub const BELOW: &str = "/.sandbox";
 /// What the name of a clone's upper ends with.
 const UPPER: &str = "_cow";
 
+/// The kind of snapshot that is made without being asked for.
+pub const BASE: &str = "base";
+
+/// A mount option.
+const USER_NOTES: &str = ",userxattr";
+
 /// Mount options are one page; a path of a layer has to fit in yet.
 const OPTIONS_MAX_BYTES: usize = 3500;
 
@@ -54,6 +60,7 @@ impl Snapshot {
             (labels::LAYERS, &layers),
             (labels::ROOT, &root),
             (labels::SERVICE, &self.service),
+            (labels::KIND, &BASE.to_owned()),
         ]
         .map(|(label, value)| (label.to_owned(), value.clone()))
         .into()
@@ -104,18 +111,27 @@ impl Clone {
     /// One that is to be made, of a name, where the engine keeps volumes in a directory. None where the kernel could not be
     /// told so: a name with a colon or a comma in it, or too many layers.
     #[must_use]
-    pub fn over(snapshot: &str, layers: Vec<String>, name: &str, volumes: &str) -> Option<Clone> {
+    pub fn over(snapshot: &str, layers: Vec<String>, name: &str, volumes: &str, rootless: bool) -> Option<Clone> {
         let inside = |volume: &str| format!("{volumes}/{volume}/_data");
         let upper = inside(&upper_of(name));
         let lower: Vec<String> = layers.iter().map(|layer| inside(layer)).collect();
-        let options =
-            format!("lowerdir={},upperdir={upper}/{},workdir={upper}/{}", lower.join(":"), Part::Upper, Part::Work);
+        // In a user namespace the kernel keeps its notes where users may.
+        let own = if rootless { USER_NOTES } else { "" };
+        let lower = lower.join(":");
+        let options = format!("lowerdir={lower},upperdir={upper}/{},workdir={upper}/{}{own}", Part::Upper, Part::Work);
         if volumes.contains([':', ',', '\\', '"']) || options.len() > OPTIONS_MAX_BYTES || layers.is_empty() {
             return None;
         }
         let driver_opts = [("type", "overlay".to_owned()), ("device", "overlay".to_owned()), ("o", options)]
             .map(|(name, value)| (name.to_owned(), value));
         Some(Clone { snapshot: snapshot.to_owned(), layers, driver_opts: driver_opts.into() })
+    }
+
+    /// The same clone as it would be made now; none where it could not be.
+    #[must_use]
+    pub fn again(&self, name: &str, volumes: &str) -> Option<Clone> {
+        let rootless = self.driver_opts.get("o").is_some_and(|options| options.ends_with(USER_NOTES));
+        Clone::over(&self.snapshot, self.layers.clone(), name, volumes, rootless)
     }
 
     /// What is to be found on it.
@@ -181,12 +197,14 @@ mod tests {
 
     #[test]
     fn a_clone_has_the_newest_layer_on_top_and_writes_beside_itself() {
-        let clone = Clone::over("k", snapshot().layers, "p_data", "/d/volumes").unwrap();
+        let clone = Clone::over("k", snapshot().layers, "p_data", "/d/volumes", false).unwrap();
         assert_eq!(
             clone.driver_opts["o"],
             "lowerdir=/d/volumes/new/_data:/d/volumes/old/_data,upperdir=/d/volumes/p_data_cow/_data/upper,\
              workdir=/d/volumes/p_data_cow/_data/work"
         );
+        assert_eq!(clone.again("p_data", "/d/volumes").as_ref(), Some(&clone));
+        assert_ne!(clone.again("p_data", "/elsewhere").as_ref(), Some(&clone));
         let mut labels = clone.labels();
         labels.insert(labels::TASK.into(), "fix".into());
         let volume = Volume { labels, driver_opts: clone.driver_opts.clone(), ..Volume::default() };
@@ -196,8 +214,8 @@ mod tests {
 
     #[test]
     fn what_the_kernel_could_not_be_told_is_no_clone() {
-        assert_eq!(Clone::over("k", snapshot().layers, "p_data", "/a:b/volumes"), None);
-        assert_eq!(Clone::over("k", vec!["x".repeat(60); 60], "p_data", "/d/volumes"), None);
-        assert_eq!(Clone::over("k", vec![], "p_data", "/d/volumes"), None);
+        assert_eq!(Clone::over("k", snapshot().layers, "p_data", "/a:b/volumes", false), None);
+        assert_eq!(Clone::over("k", vec!["x".repeat(60); 60], "p_data", "/d/volumes", false), None);
+        assert_eq!(Clone::over("k", vec![], "p_data", "/d/volumes", false), None);
     }
 }

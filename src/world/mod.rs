@@ -49,9 +49,14 @@ impl Real<'_> {
         self.site.repo.drop_trash(entry).await
     }
 
-    /// Removes a snapshot that nothing stands on.
-    pub async fn remove_snapshot(&self, snapshot: &Snapshot) -> Result<()> {
+    /// Removes a snapshot, unless something stands on it by now. Whether it is gone.
+    pub async fn remove_snapshot(&self, snapshot: &Snapshot) -> Result<bool> {
         snapshots::remove(self, snapshot).await
+    }
+
+    /// Takes away what runs that were killed have left of snapshots.
+    pub async fn tidy_snapshots(&self) -> Result<()> {
+        snapshots::sweep_abandoned(self).await
     }
 
     fn ready_timeout(&self) -> Duration {

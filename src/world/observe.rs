@@ -26,9 +26,8 @@ pub(super) async fn observe(world: &Real<'_>, scope: &Scope) -> Result<Observed>
             .iter()
             .map(async |reference| Ok::<_, crate::error::Error>((reference.clone(), engine.image(reference).await?))),
     );
-    let snapshots = Box::pin(async { if scope.snapshots { super::snapshots(engine).await } else { Ok(Vec::new()) } });
-    let (containers, networks, volumes, images, snapshots) =
-        tokio::try_join!(engine.containers(&ours), engine.networks(), engine.volumes(&ours), images, snapshots)?;
+    let (containers, networks, volumes, images) =
+        tokio::try_join!(engine.containers(&ours), engine.networks(), engine.volumes(&ours), images)?;
     let running: BTreeMap<&str, &Container> = containers
         .iter()
         .filter(|container| container.state == State::Running && !container.is_one_off())
@@ -50,7 +49,6 @@ pub(super) async fn observe(world: &Real<'_>, scope: &Scope) -> Result<Observed>
         containers: containers.iter().map(|container| seen(container, &networks)).collect(),
         networks: networks.iter().filter(|network| is_ours(network, &scope.identity)).map(network_seen).collect(),
         volumes: volumes.into_iter().map(|volume| volume.name).collect(),
-        snapshots: snapshots.into_iter().map(|snapshot| snapshot.key).collect(),
     })
 }
 

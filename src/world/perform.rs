@@ -7,7 +7,7 @@ use crate::apply::Setback;
 use crate::catalog;
 use crate::claims::{Claim, holder};
 use crate::engine::{
-    Container, ContainerSpec, CreateContainer, CreateNetwork, NetworkSpec, Pull, Start, VolumeSpec, labels,
+    Container, ContainerSpec, CreateContainer, CreateNetwork, NetworkSpec, Pull, Start, Volume, VolumeSpec, labels,
 };
 use crate::error::{Error, Kind, Result};
 use crate::event::Ticker;
@@ -34,9 +34,7 @@ pub(super) async fn perform(world: &Real<'_>, action: &Action, ticker: &Ticker) 
         Action::CreateNetwork(spec) => create_network(world, spec).await,
         Action::CreateVolume(spec) => Ok(create_volume(world, spec).await?),
         Action::MakeBase(base) => snapshots::make_base(world, base, ticker).await,
-        Action::MakeUpper { upper, snapshot, of, image } => {
-            snapshots::make_upper(world, upper, snapshot, of, image).await
-        }
+        Action::MakeUpper(spec) => snapshots::make_upper(world, spec).await,
         Action::CreateContainer(spec) => create_container(world, spec).await,
         Action::StartContainer { name } => start(world, name).await,
         Action::AwaitReady { service, container, question } => {
@@ -64,7 +62,11 @@ async fn claim_numbers(world: &Real<'_>, claim: &Claim) -> Result<(), Setback> {
 }
 
 async fn start(world: &Real<'_>, name: &str) -> Result<(), Setback> {
-    let Start::PortTaken(why) = world.engine.start(name).await? else { return Ok(()) };
+    let started = world.engine.start(name).await.map_err(|error| {
+        let is_mount = error.to_string().contains("failed to mount local volume");
+        if is_mount { error.hint("`sandbox reset TASK` begins with new databases") } else { error }
+    });
+    let Start::PortTaken(why) = started? else { return Ok(()) };
     Err(Setback::PortTaken(match taken_port(&why) {
         Some(port) => format!("port {port} is held by {}", port_holder(world, port).await),
         None => why,
@@ -163,12 +165,20 @@ async fn create_network(world: &Real<'_>, spec: &NetworkSpec) -> Result<(), Setb
 async fn create_volume(world: &Real<'_>, spec: &VolumeSpec) -> Result<()> {
     world.engine.create_volume(spec).await?;
     let volume = world.engine.volume(&spec.name).await?;
-    let ours = volume.is_some_and(|volume| belongs(&volume.labels, &spec.labels));
+    let same = |there: &Volume| belongs(&there.labels, &spec.labels) && there.driver_opts == spec.driver_opts;
+    let ours = volume.as_ref().is_some_and(same);
     if ours { Ok(()) } else { Err(not_ours("volume", &spec.name)) }
 }
 
 async fn create_container(world: &Real<'_>, spec: &ContainerSpec) -> Result<(), Setback> {
-    let CreateContainer::NameTaken(why) = world.engine.create_container(spec).await? else { return Ok(()) };
+    let why = match world.engine.create_container(spec).await? {
+        CreateContainer::NameTaken(why) => why,
+        CreateContainer::Created(_) if snapshots::has_its_layers(world.engine, spec).await? => return Ok(()),
+        CreateContainer::Created(id) => {
+            world.engine.remove_container(&id).await?;
+            return Err(Setback::Meanwhile(format!("what {} stands on was removed just now", spec.name)));
+        }
+    };
     match world.engine.inspect(&spec.name).await? {
         Some(there) if !belongs(&there.labels, &spec.labels) => {
             Err(not_ours("container", &spec.name).because(why).into())

@@ -32,6 +32,7 @@ fn every_command_that_needs_an_engine_says_that_there_is_none() {
         &["start", "fix"],
         &["down", "fix"],
         &["down", "-v", "fix"],
+        &["reset", "fix"],
         &["rm", "fix"],
         &["rm", "--dry-run", "fix"],
         &["config", "fix"],

@@ -143,3 +143,27 @@ fn other_repositories_are_left_alone_unless_they_are_asked_for() {
     elsewhere(&["gc", "--yes", "--machine"]);
     assert_eq!(desk.run(["ls", "-q"]).succeeds(), "dirty\nfresh\nlocked\nopen\n");
 }
+
+#[test]
+fn base_snapshots_go_that_are_old_and_that_nothing_stands_on() {
+    let desk = Desk::new();
+    let volume = |name: &str, created: &str, labels: serde_json::Value| {
+        serde_json::json!({ "Name": name, "Driver": "local", "Mountpoint": "/v", "Scope": "local", "Options": {},
+            "CreatedAt": created, "Labels": labels })
+    };
+    let manifest = |key: &str, service: &str, created: &str| {
+        let labels = serde_json::json!({ "sandbox.snapshot": key, "sandbox.layers": format!("layer-{key}"),
+            "sandbox.root": "999:999:700", "sandbox.service": service, "sandbox.kind": "base" });
+        volume(&format!("sandbox_snapshot_{key}"), created, labels)
+    };
+    let (long_ago, now) = ("2026-01-01T00:00:00Z", jiff::Timestamp::now().strftime("%FT%TZ").to_string());
+    let clone = serde_json::json!({ "sandbox.snapshot": "used", "sandbox.layers": "layer-used",
+        "sandbox.repo": "/other/.git", "sandbox.task": "x" });
+    let _engine = desk.engine().with_volumes(vec![
+        manifest("unused", "postgres", long_ago),
+        manifest("used", "redis", long_ago),
+        manifest("young", "mysql", &now),
+        volume("x_redis-data", long_ago, clone),
+    ]);
+    insta::assert_snapshot!(desk.run(["gc", "--dry-run"]).succeeds(), @"remove  the base snapshot unused of postgres: no sandbox stands on it");
+}

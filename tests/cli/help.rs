@@ -27,6 +27,7 @@ fn the_help_names_every_command_and_every_exit_code() {
       stop         Stop the containers, keep everything
       start        Start what was stopped
       down         Remove containers and network, keep worktree and claims
+      reset        Begin with new databases, keep worktree and claims
       rm           Remove sandboxes whole; refuses to lose work
       merge        Merge a task's branch, then remove the sandbox
       undo         Bring back what `rm` took

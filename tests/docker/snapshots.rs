@@ -76,8 +76,9 @@ fn what_is_written_in_one_is_in_no_other_and_not_in_the_snapshot() {
     yard.up("a");
     yard.assert_note_is_kept("a");
     assert_eq!(layers.map(|layer| picture(&yard, &layer)), before);
-    yard.sandbox(&["down", "-v", "a"]).ok();
-    yard.up("a");
+    let before = (yard.env("a"), yard.has("network", "a"));
+    yard.sandbox(&["reset", "a"]).ok();
+    assert_eq!((yard.env("a"), yard.has("network", "a")), before);
     assert_eq!(yard.sql("a", "SELECT count(*) FROM pg_class WHERE relname = 'notes'"), "0");
     assert_eq!(yard.redis("a", "EXISTS note"), "0");
 }
@@ -145,12 +146,12 @@ fn nothing_starts_on_half_of_its_data() {
     let upper = volume(&yard, "a", "redis-data_cow")["Name"].as_str().unwrap().to_owned();
     yard.sandbox(&["down", "a"]).ok();
     docker(&["volume", "rm", &layer]);
-    yard.sandbox(&["up", "a"]).ends_with(13).says(&["postgres", &layer, "sandbox down -v a"]);
+    yard.sandbox(&["up", "a"]).ends_with(13).says(&["postgres", &layer, "sandbox reset a"]);
     assert!(yard.has("container", "a").is_empty());
     docker(&["volume", "rm", &upper]);
-    yard.sandbox(&["down", "-v", "a"]).ok();
-    yard.up("a");
+    yard.sandbox(&["reset", "a"]).ok();
     yard.assert_whole("a");
+    yard.assert_as_desired("a");
     yard.sandbox(&["rm", "a"]).ok();
     yard.assert_no_trace("a");
 }

@@ -181,7 +181,6 @@ impl State {
             containers: self.containers.iter().map(|it| it.seen.clone()).collect(),
             networks: self.networks.clone(),
             volumes: self.volumes.clone(),
-            snapshots: if scope.snapshots { self.snapshots.clone() } else { BTreeSet::new() },
             answers: answers.collect(),
             claim,
         }
@@ -245,14 +244,14 @@ impl State {
             }
             Action::MakeBase(base) => {
                 ground(self.images.contains(&base.container.image), "no such image")?;
-                ground(self.snapshots.insert(base.key.clone()), "it is there")?;
+                self.snapshots.insert(base.key.clone());
             }
-            Action::MakeUpper { upper, snapshot, .. } => {
+            Action::MakeUpper(spec) => {
                 self.claimed()?;
-                ground(self.snapshots.contains(snapshot), "no such snapshot")?;
-                let clone = self.volumes.iter().find(|volume| snapshot::upper_of(volume) == upper.name);
+                ground(self.snapshots.contains(&spec.snapshot), "no such snapshot")?;
+                let clone = self.volumes.iter().find(|volume| snapshot::upper_of(volume) == spec.volume.name);
                 ground(clone.is_none(), "it is written into")?;
-                self.volumes.insert(upper.name.clone());
+                self.volumes.insert(spec.volume.name.clone());
             }
             Action::CreateContainer(spec) => {
                 let record = self.tree()?.record.clone();

@@ -116,7 +116,14 @@ fn clone(service: &ServiceWanted) -> Option<CloneWanted> {
         databases: service.renamed_from.clone(),
     };
     let upper = VolumeSpec { name: upper.clone(), ..VolumeSpec::default() };
-    Some(CloneWanted { volume: volume.clone(), upper, snapshot: base.key.clone(), image, base: Some(Box::new(base)) })
+    Some(CloneWanted {
+        volume: volume.clone(),
+        upper,
+        snapshot: base.key.clone(),
+        layers: vec![base.layer.clone()],
+        image,
+        base: Some(Box::new(base)),
+    })
 }
 
 pub fn wanted(number: usize, (question, volume, healthy, depends): (u8, bool, bool, [bool; 4])) -> ServiceWanted {

@@ -2,6 +2,7 @@
 
 use super::{Made, Planner};
 use crate::event::StepId;
+use crate::plan::action::UpperSpec;
 use crate::plan::desired::CloneWanted;
 use crate::plan::{Action, Cause};
 
@@ -24,17 +25,23 @@ impl<'a> Planner<'a> {
 
     /// The upper of a clone that is not there. An older one is nobody's: it goes.
     fn upper(&mut self, clone: &'a CloneWanted) -> Option<StepId> {
-        let base = clone.base.as_ref().filter(|base| !self.observed.snapshots.contains(&base.key));
-        let base = base.and_then(|base| {
+        // Should there be one by now, whoever performs it says so, and everything is decided anew: on which layer the clone is to
+        // stand above all.
+        let base = clone.base.as_ref().and_then(|base| {
             let known = self.on(Made::Snapshot(&base.key));
             let after = [self.on(Made::Claim), self.on(Made::Image(&clone.image))];
             let made = known.or_else(|| self.plan.add(Action::MakeBase(base.clone()), Cause::Missing, &after));
             self.note(Made::Snapshot(&base.key), made);
             made
         });
-        let of = self.desired.record.claim.identity.clone();
-        let (upper, snapshot, image) = (clone.upper.clone(), clone.snapshot.clone(), clone.image.clone());
+        let spec = Box::new(UpperSpec {
+            volume: clone.upper.clone(),
+            snapshot: clone.snapshot.clone(),
+            layers: clone.layers.clone(),
+            of: self.desired.record.claim.identity.clone(),
+            image: clone.image.clone(),
+        });
         let claim = self.on(Made::Claim);
-        self.add(Action::MakeUpper { upper, snapshot, of, image }, Cause::Missing, &[claim, base])
+        self.add(Action::MakeUpper(spec), Cause::Missing, &[claim, base])
     }
 }

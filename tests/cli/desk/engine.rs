@@ -21,6 +21,7 @@ struct Answers {
     hangs: bool,
     containers: Value,
     networks: Value,
+    volumes: Vec<Value>,
     images: Vec<&'static str>,
     requests: Vec<String>,
 }
@@ -33,6 +34,7 @@ impl FakeEngine {
             hangs: false,
             containers: json!([]),
             networks: json!([]),
+            volumes: Vec::new(),
             images: vec!["postgres:17", "redis:8"],
             requests: Vec::new(),
         }));
@@ -69,6 +71,12 @@ impl FakeEngine {
     /// The same engine with these networks, as it lists them.
     pub(crate) fn with_networks(self, networks: Value) -> FakeEngine {
         self.answers.lock().unwrap().networks = networks;
+        self
+    }
+
+    /// The same engine with these volumes, as it lists them.
+    pub(crate) fn with_volumes(self, volumes: Vec<Value>) -> FakeEngine {
+        self.answers.lock().unwrap().volumes = volumes;
         self
     }
 
@@ -116,7 +124,12 @@ fn answer(request: &str, answers: &Answers) -> (&'static str, String) {
         "_ping" => ("200 OK", "OK".into()),
         "containers/json" => ok(&answers.containers),
         "networks" => ok(&answers.networks),
-        "volumes" => ok(&json!({ "Volumes": [], "Warnings": [] })),
+        "volumes" => {
+            let wanted = labels_of(target);
+            let has = |volume: &&Value| wanted.iter().all(|label| carries(volume, label));
+            let volumes: Vec<&Value> = answers.volumes.iter().filter(has).collect();
+            ok(&json!({ "Volumes": volumes, "Warnings": [] }))
+        }
         "images/json" => ok(&json!([])),
         "info" => ok(&json!({ "ID": "fake", "Name": "fakehost", "ServerVersion": "27.0.0", "Driver": "overlay2" })),
         _ => {
@@ -128,4 +141,28 @@ fn answer(request: &str, answers: &Answers) -> (&'static str, String) {
             }
         }
     }
+}
+
+/// The labels that a list is to be filtered by: names alone, or with values.
+fn labels_of(target: &str) -> Vec<String> {
+    let query = target.split_once("filters=").map_or("", |(_, rest)| rest.split('&').next().unwrap_or_default());
+    let filters: Value = serde_json::from_str(&decoded(query)).unwrap_or_default();
+    let labels = filters["label"].as_array().cloned().unwrap_or_default();
+    labels.iter().filter_map(|label| label.as_str().map(str::to_owned)).collect()
+}
+
+fn carries(thing: &Value, label: &str) -> bool {
+    let (name, value) = label.split_once('=').map_or((label, None), |(name, value)| (name, Some(value)));
+    thing["Labels"].get(name).is_some_and(|its| value.is_none_or(|value| its == value))
+}
+
+/// A query's text without its `%XX`.
+fn decoded(query: &str) -> String {
+    let mut parts = query.split('%');
+    let mut plain = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        plain.push(u8::from_str_radix(&part[..2], 16).unwrap());
+        plain.extend(part[2..].bytes());
+    }
+    String::from_utf8(plain).unwrap()
 }
