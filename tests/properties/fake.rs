@@ -90,11 +90,22 @@ struct Inside {
     seed: u64,
     steps_left: Option<usize>,
     fail_after_effect: bool,
+    /// Whether its storage cannot put one volume over another.
+    no_clones: bool,
 }
 
 impl Fake {
     pub fn new(state: State, seed: u64) -> Fake {
-        Fake { inside: Mutex::new(Inside { state, seed, steps_left: None, fail_after_effect: false }) }
+        Fake {
+            inside: Mutex::new(Inside { state, seed, steps_left: None, fail_after_effect: false, no_clones: false }),
+        }
+    }
+
+    /// The same world on an engine that cannot mount clones.
+    pub fn without_clones(self) -> Fake {
+        let mut inside = self.inside.into_inner().unwrap();
+        inside.no_clones = true;
+        Fake { inside: Mutex::new(inside) }
     }
 
     /// The step of this number, and all that come later, fail: as when the process is killed there.
@@ -132,6 +143,9 @@ impl World for Fake {
             tokio::task::yield_now().await;
         }
         let mut inside = self.inside.lock().unwrap();
+        if inside.no_clones && matches!(action, Action::MakeBase(_)) {
+            return Err(Setback::NoClones("invalid argument".into()));
+        }
         let failure = || Err(Setback::Failed(Error::new(Kind::Unexpected, "killed here")));
         match inside.steps_left {
             None => inside.state.perform(action),

@@ -1,6 +1,7 @@
 //! Plans as text, for the states that people meet.
 
 use sandbox::apply::{Stop, World, apply};
+use sandbox::converge::{Learnt, converge};
 use sandbox::event::Sink;
 use sandbox::plan::observed::{Run, Scope};
 use sandbox::plan::{Desired, Extent, Observed, Removal, reconcile, teardown};
@@ -177,4 +178,19 @@ fn down_stops_servers_in_order_and_keeps_volumes_worktree_and_claim() {
     4. remove container blog_fix-s0-1 (asked for) after 3
     5. remove network blog_fix_default (asked for) after 2, 4
     ");
+}
+
+#[test]
+fn on_an_engine_that_cannot_mount_clones_all_databases_begin_anew() {
+    // Two that find it out at one time.
+    let postgres = |number| wanted(number, (0, true, true, [false; 4]));
+    let with_clones = desired_of(vec![postgres(0), postgres(1)], true);
+    let mut plain = with_clones.clone();
+    plain.stack.clones.clear();
+    plain.stack.volumes.iter_mut().for_each(|volume| volume.driver_opts.clear());
+    let world = Fake::new(State::default(), 0).without_clones();
+    let resolve = async |learnt: &Learnt| Ok(if learnt.no_clones { plain.clone() } else { with_clones.clone() });
+    block_on(converge(&world, resolve, &Sink::null(), &Stop::never())).unwrap();
+    assert_eq!(world.state().containers.len(), 2);
+    assert!(world.state().snapshots.is_empty());
 }
