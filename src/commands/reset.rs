@@ -41,7 +41,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
     if args.dry_run {
         return context.dry_run(&[plan]);
     }
-    let ask = Ask { task, from: None, renumber: false, expiry: None };
+    let ask = Ask::again(task);
     // What would keep it from coming up again keeps its databases; that these are not whole does not.
     if let Err(error) = Box::pin(up::check(&site, &engine, &ask, context)).await
         && error.kind() != Kind::Service

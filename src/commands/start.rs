@@ -25,7 +25,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
         lock.remove();
         return Err(error);
     }
-    let ask = Ask { task, from: None, renumber: false, expiry: None };
+    let ask = Ask::again(task);
     let result = up::bring_up(&site, &engine, &ask, context).await;
     lock.let_go(&result);
     let converged = result?;

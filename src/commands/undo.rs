@@ -50,7 +50,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
     if args.up {
         let engine = context.engine().await?;
         let lock = context.hold(&site, &engine, &site.identity(&task)?, "up").await?;
-        let ask = Ask { task: task.clone(), from: None, renumber: false, expiry: None };
+        let ask = Ask::again(task.clone());
         let result = up::bring_up(&site, &engine, &ask, context).await;
         lock.let_go(&result);
         result?;

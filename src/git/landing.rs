@@ -98,9 +98,8 @@ impl Repo {
         for (place, patch) in history.iter().enumerate().filter(|(_, patch)| patch.has(&whole)) {
             let Some(commit) = CommitId::parse(&patch.commit) else { continue };
             if trial.adds_nothing(&commit, tip).await? {
-                let later: Vec<Index> = history[..place].iter().map(Patch::index).collect();
-                let back = taken_back(&whole, &later.iter().collect::<Vec<_>>())
-                    || self.is_put_back([&base, tip], target, &whole).await?;
+                let back =
+                    taken_back_in(&history[..place], &whole) || self.is_put_back([&base, tip], target, &whole).await?;
                 return Ok(if back { Verdict::TakenBack } else { Verdict::Landed(Landing::Squashed) });
             }
         }
@@ -123,9 +122,7 @@ impl Repo {
             all.extend(patch.changes);
         }
         let history = self.history(tip, target, &all).await?;
-        let later: Vec<Index> = history.iter().map(Patch::index).collect();
-        let back =
-            taken_back(&all, &later.iter().collect::<Vec<_>>()) || self.is_put_back([since, tip], target, &all).await?;
+        let back = taken_back_in(&history, &all) || self.is_put_back([since, tip], target, &all).await?;
         Ok(if back { Verdict::TakenBack } else { Verdict::Landed(Landing::Merged) })
     }
 
@@ -134,13 +131,7 @@ impl Repo {
     async fn is_put_back(&self, work: [&CommitId; 2], target: &CommitId, changes: &[Change]) -> Result<bool> {
         let [base, tip] = work;
         let paths = patch::pathspecs(changes).filter(|paths| paths.len() <= PATHSPECS_MAX).unwrap_or_default();
-        let what = format!("cannot tell what is on {}", target.short());
-        let diff = |to: &CommitId| {
-            let git =
-                self.git().args(["diff-tree", "-r"]).args(patch::OPTIONS).args([base.as_str(), to.as_str(), "--"]);
-            git.args(&paths).stdout(what.clone())
-        };
-        let (then, now) = futures::try_join!(diff(tip), diff(target))?;
+        let (then, now) = futures::try_join!(self.diff(base, tip, &paths), self.diff(base, target, &paths))?;
         let (then, now) = (patch::ranges(&then), patch::ranges(&now));
         let is_back = |(file, ranges): (&&[u8], &Vec<(usize, usize)>)| {
             let differs = |line: usize, now: &[(usize, usize)]| {
@@ -163,10 +154,14 @@ impl Repo {
     }
 
     async fn difference(&self, from: &CommitId, to: &CommitId) -> Result<Vec<Change>> {
+        let output = self.diff(from, to, &[]).await?;
+        Ok(patch::parse(&output).into_iter().flat_map(|patch| patch.changes).collect())
+    }
+
+    async fn diff(&self, from: &CommitId, to: &CommitId, paths: &[String]) -> Result<Vec<u8>> {
         let what = format!("cannot tell what {} changes", to.short());
         let git = self.git().args(["diff-tree", "-r"]).args(patch::OPTIONS);
-        let output = git.args([from.as_str(), to.as_str()]).stdout(what).await?;
-        Ok(patch::parse(&output).into_iter().flat_map(|patch| patch.changes).collect())
+        git.args([from.as_str(), to.as_str(), "--"]).args(paths).stdout(what).await
     }
 
     /// The commits after `from` up to `to`, newest first, as far as they touch the files of these changes. Those that take
@@ -311,6 +306,12 @@ fn picked(own: &[Patch], history: &[Patch]) -> (Verdict, Vec<(CommitId, CommitId
     };
     let pairs = own.iter().zip(&places).filter_map(pair).collect();
     (if back { Verdict::TakenBack } else { Verdict::Landed(Landing::Picked) }, pairs)
+}
+
+/// As [`taken_back`], of commits whose lines nobody has looked up yet.
+fn taken_back_in(later: &[Patch], changes: &[Change]) -> bool {
+    let indexes: Vec<Index> = later.iter().map(Patch::index).collect();
+    taken_back(changes, &indexes.iter().collect::<Vec<_>>())
 }
 
 /// Whether any of these changes was undone by a later commit, newest first, and not all of them made again after that.

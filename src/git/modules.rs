@@ -6,9 +6,9 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
-use super::discover::path;
 use super::objection::{Listing, Objection};
 use super::program::Program;
+use super::submodule::gitlinks as gitlinks_of;
 use super::{CommitId, Presence, Repo, Worktree};
 use crate::error::Result;
 
@@ -53,14 +53,11 @@ impl Repo {
         if worktree.presence != Presence::Here || !worktree.is_checked_out() || !worktree.is_linked() {
             return Ok(Vec::new());
         }
-        let what = format!("cannot list the files of {}", worktree.path.display());
-        let listed = Program::within(&worktree.path).args(["ls-files", "--stage", "-z"]).stdout(what).await?;
-        let places = listed.split(|&b| b == 0).filter(|entry| entry.starts_with(b"160000 ")).filter_map(|entry| {
-            let name = entry.splitn(2, |&b| b == b'\t').nth(1)?;
-            let dir = worktree.path.join(path(name)).join(".git");
+        let places = gitlinks_of(&worktree.path).await?.into_iter().filter_map(|place| {
+            let dir = worktree.path.join(&place).join(".git");
             // A link leads to the admin directory, which was looked at.
             let own = dir.symlink_metadata().is_ok_and(|it| it.is_dir()) && is_repository(&dir);
-            own.then(|| (String::from_utf8_lossy(name).into_owned(), dir))
+            own.then(|| (place.to_string_lossy().into_owned(), dir))
         });
         Ok(places.collect())
     }

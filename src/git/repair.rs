@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::discover::path;
 use super::lock::run_in_turn;
-use super::worktree::links_to;
+use super::worktree::{link_of, links_to};
 use super::{Repo, Worktree, resolved};
 use crate::error::Result;
 
@@ -36,8 +35,7 @@ impl Repo {
 /// Whether a directory is the worktree of a repository that was moved together with it: it is called as before, and its link
 /// leads to an admin directory of that name which is nowhere any more.
 fn moved_with_all(directory: &Path, worktree: &Worktree) -> bool {
-    let Ok(link) = fs::read(directory.join(".git")) else { return false };
-    let Some(target) = link.trim_ascii_end().strip_prefix(b"gitdir: ").map(path) else { return false };
+    let Some(target) = link_of(directory) else { return false };
     directory.file_name() == worktree.path.file_name()
         && target.file_name() == worktree.admin_dir.file_name()
         && target.is_absolute()

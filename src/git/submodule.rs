@@ -10,6 +10,7 @@ use std::pin::Pin;
 use super::Repo;
 use super::discover::path;
 use super::program::Program;
+use super::worktree::link_of;
 use crate::error::Result;
 
 /// A submodule as `.gitmodules` names it.
@@ -56,9 +57,7 @@ fn update(
 
 /// Whether a submodule's files have all come: git writes the index last.
 fn is_checked_out(submodule: &Path) -> bool {
-    let Ok(link) = std::fs::read(submodule.join(".git")) else { return false };
-    let target = link.trim_ascii_end().strip_prefix(b"gitdir: ").map(path);
-    target.is_some_and(|git_dir| submodule.join(git_dir).join("index").exists())
+    link_of(submodule).is_some_and(|git_dir| submodule.join(git_dir).join("index").exists())
 }
 
 /// What `.gitmodules` lists and the index has: the file may name more than is checked out.
@@ -69,16 +68,21 @@ pub(super) async fn submodules(checkout: &Path) -> Result<Vec<Submodule>> {
     let settings = ["config", "--null", "--file", ".gitmodules", "--get-regexp", r"^submodule\..*\.path$"];
     // Nothing that matches is an end with 1.
     let listed = Program::within(checkout).args(settings).run().await?;
-    let staged = Program::within(checkout).args(["ls-files", "--stage", "-z"]);
-    let staged = staged.stdout(format!("cannot list the files of {}", checkout.display())).await?;
-    let links: Vec<&[u8]> = staged.split(|&b| b == 0).filter_map(gitlink).collect();
+    let links = gitlinks(checkout).await?;
     let named = listed.stdout.split(|&b| b == 0).filter_map(|entry| {
         let end_of_key = entry.iter().position(|&b| b == b'\n')?;
         let name = entry[..end_of_key].strip_prefix(b"submodule.")?.strip_suffix(b".path")?;
-        let place = &entry[end_of_key + 1..];
-        links.contains(&place).then(|| Submodule { name: path(name), path: path(place) })
+        let place = path(&entry[end_of_key + 1..]);
+        links.contains(&place).then(|| Submodule { name: path(name), path: place })
     });
     Ok(named.collect())
+}
+
+/// The places, relative to a checkout, of which its index records no files but one commit.
+pub(super) async fn gitlinks(checkout: &Path) -> Result<Vec<PathBuf>> {
+    let staged = Program::within(checkout).args(["ls-files", "--stage", "-z"]);
+    let staged = staged.stdout(format!("cannot list the files of {}", checkout.display())).await?;
+    Ok(staged.split(|&b| b == 0).filter_map(gitlink).map(path).collect())
 }
 
 /// The path of an index entry that is a submodule's.

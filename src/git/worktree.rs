@@ -173,9 +173,13 @@ impl Repo {
 
 /// Whether a directory says of itself that it is the worktree of an admin directory.
 pub(super) fn links_to(directory: &Path, admin_dir: &Path) -> bool {
-    let Ok(link) = fs::read(directory.join(".git")) else { return false };
-    let target = link.trim_ascii_end().strip_prefix(b"gitdir: ");
-    target.is_some_and(|target| resolved(&directory.join(path(target))) == resolved(admin_dir))
+    link_of(directory).is_some_and(|target| resolved(&directory.join(target)) == resolved(admin_dir))
+}
+
+/// Where the file `.git` of a directory says that git has the rest of it.
+pub(super) fn link_of(directory: &Path) -> Option<PathBuf> {
+    let link = fs::read(directory.join(".git")).ok()?;
+    link.trim_ascii_end().strip_prefix(b"gitdir: ").map(path)
 }
 
 /// A path to compare by: links and `..` resolved as far as the path exists.

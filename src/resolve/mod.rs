@@ -50,6 +50,14 @@ pub struct Ask {
     pub expiry: Option<Expiry>,
 }
 
+impl Ask {
+    /// For a sandbox that is there: as it is.
+    #[must_use]
+    pub fn again(task: TaskName) -> Ask {
+        Ask { task, from: None, renumber: false, expiry: None }
+    }
+}
+
 /// From when on a sandbox may be collected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expiry {

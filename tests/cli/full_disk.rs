@@ -3,6 +3,7 @@
 //! Files are kept from growing past a size, by the limit that a shell sets: at each size the program comes a little further.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use crate::desk::Desk;
@@ -27,17 +28,23 @@ fn complaint(output: &Output) -> String {
     said
 }
 
+/// A sandbox with a commit, a large file that is staged, and one that git does not know; and what git says of it.
+fn with_work(desk: &Desk) -> (PathBuf, String) {
+    let path = desk.made("fix").path;
+    desk.commit(&path, "feature", "1\n");
+    fs::write(path.join("staged"), "staged\n".repeat(9000)).unwrap();
+    desk.git(&path, &["add", "staged"]);
+    fs::write(path.join("notes"), "mine\n").unwrap();
+    let status = desk.git(&path, &["status", "--porcelain=v2", "--branch"]);
+    (path, status)
+}
+
 #[test]
 fn a_removal_that_finds_no_room_leaves_the_work_where_it_is_or_in_the_trash() {
     for blocks in LIMITS {
         let desk = Desk::new();
         let _engine = desk.engine();
-        let path = desk.made("fix").path;
-        desk.commit(&path, "feature", "1\n");
-        fs::write(path.join("staged"), "staged\n".repeat(9000)).unwrap();
-        desk.git(&path, &["add", "staged"]);
-        fs::write(path.join("notes"), "mine\n").unwrap();
-        let before = desk.git(&path, &["status", "--porcelain=v2", "--branch"]);
+        let (path, before) = with_work(&desk);
         let output = cramped(&desk, blocks, &["rm", "--force", "fix"]);
         if path.exists() {
             complaint(&output);
@@ -59,12 +66,7 @@ fn an_undo_that_finds_no_room_is_completed_by_the_next() {
     for blocks in LIMITS {
         let desk = Desk::new();
         let _engine = desk.engine();
-        let path = desk.made("fix").path;
-        desk.commit(&path, "feature", "1\n");
-        fs::write(path.join("staged"), "staged\n".repeat(9000)).unwrap();
-        desk.git(&path, &["add", "staged"]);
-        fs::write(path.join("notes"), "mine\n").unwrap();
-        let before = desk.git(&path, &["status", "--porcelain=v2", "--branch"]);
+        let (path, before) = with_work(&desk);
         desk.run(["rm", "--force", "fix"]).succeeds();
         let output = cramped(&desk, blocks, &["undo"]);
         if !output.status.success() {
