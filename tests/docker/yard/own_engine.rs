@@ -12,6 +12,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{PROGRAM, Ran, Running, Yard, docker, eventually, finish};
 
+/// What is shown of the daemon's log where it ends.
+const LAST_LINES: usize = 40;
+
 /// See the module.
 pub(crate) struct OwnEngine<'a> {
     yard: &'a Yard,
@@ -44,7 +47,8 @@ impl OwnEngine<'_> {
 
     /// Starts the daemon, and waits until it answers.
     pub(crate) fn again(&mut self) {
-        let place = |name: &str| self.directory.join(name).display().to_string();
+        let (directory, host) = (self.directory.clone(), self.host());
+        let place = |name: &str| directory.join(name).display().to_string();
         // A daemon that was killed has left it.
         let _ = fs::remove_file(self.directory.join("pid"));
         let mut command = self.inside("dockerd");
@@ -53,7 +57,7 @@ impl OwnEngine<'_> {
             "--containerd",
             &place("c.sock"),
             "-H",
-            &self.host(),
+            &host,
             "--storage-driver",
             "overlay2",
             "--config-file",
@@ -61,8 +65,15 @@ impl OwnEngine<'_> {
         ]);
         let log = fs::File::options().create(true).append(true).open(self.directory.join("log")).unwrap();
         let daemon = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        self.daemon = Some(daemon);
-        eventually("the engine answers", || self.asked(&["version"]).status.success().then_some(()));
+        let daemon = self.daemon.insert(daemon);
+        let up = eventually("the engine answers", || match daemon.try_wait().unwrap() {
+            Some(status) => Some(Err(status)),
+            None => asked(&host, &["version"]).status.success().then_some(Ok(())),
+        });
+        let Err(status) = up else { return };
+        let log = fs::read_to_string(directory.join("log")).unwrap_or_default();
+        let last: Vec<&str> = log.lines().rev().take(LAST_LINES).collect();
+        panic!("the engine ended with {status}; its last lines, the last first:\n{}", last.join("\n"));
     }
 
     /// Ends the daemon as a crash does: its containers run on.
@@ -130,7 +141,7 @@ impl OwnEngine<'_> {
     }
 
     fn asked(&self, words: &[&str]) -> std::process::Output {
-        Command::new("docker").args(["-H", &self.host()]).args(words).stdin(Stdio::null()).output().unwrap()
+        asked(&self.host(), words)
     }
 
     fn host(&self) -> String {
@@ -141,6 +152,10 @@ impl OwnEngine<'_> {
     fn inside(&self, program: &str) -> Command {
         inside(&self.namespace, program)
     }
+}
+
+fn asked(host: &str, words: &[&str]) -> std::process::Output {
+    Command::new("docker").args(["-H", host]).args(words).stdin(Stdio::null()).output().unwrap()
 }
 
 /// A command in a network namespace.
