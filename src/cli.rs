@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     completions, config, doctor, down, env, exec, gc, images, lock, logs, ls, man, merge, reset, rm, shell, show,
-    start, stop, undo, up,
+    snapshot, start, stop, undo, up,
 };
 use crate::report::Mode;
 
@@ -71,7 +71,9 @@ pub enum Command {
     Start(start::Args),
     /// Remove containers and network, keep worktree and claims
     Down(down::Args),
-    /// Begin with new databases, keep worktree and claims
+    /// Save the databases of a sandbox, for others to begin with
+    Snapshot(snapshot::Args),
+    /// Give a sandbox the databases that it began with, or those of a snapshot
     Reset(reset::Args),
     /// Remove sandboxes whole; refuses to lose work
     Rm(rm::Args),
@@ -104,15 +106,16 @@ pub fn wants_json(words: impl IntoIterator<Item = OsString>) -> bool {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0 done                       10 engine unreachable, refusing or too old
-  1 unexpected                 11 engine whose loopback is not ours
-  2 wrong usage                12 image not to be had
-  3 not a task name            13 a service failed
-  4 settings or Compose file   14 ports, subnets
-  5 repository, no base        15 another process is at work
-  6 git failed or too old      16 a file could not be read or written
-  7 no such sandbox            17 conflicts to be resolved first
-  8 would lose work           126 `exec`: not executable
-  9 protected, or not ours    127 `exec`: no such command
-                              130 interrupted
+   0 done                      12 image not to be had
+   1 unexpected                13 a service failed
+   2 wrong usage               14 ports, subnets
+   3 not a task name           15 another process is at work
+   4 settings or Compose file  16 a file could not be read or written
+   5 repository, no base       17 conflicts to be resolved first
+   6 git failed or too old     18 no such snapshot
+   7 no such sandbox           19 there is such a snapshot
+   8 would lose work           20 sandboxes stand on the snapshot
+   9 protected, or not ours   126 `exec`: not executable
+  10 engine gone or too old   127 `exec`: no such command
+  11 engine of another host   130 interrupted
 `exec` passes the command's own exit code through.";

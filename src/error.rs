@@ -49,6 +49,12 @@ pub enum Kind {
     Files,
     /// Two branches cannot be merged as they are.
     Conflict,
+    /// There is no snapshot of that name.
+    NoSuchSnapshot,
+    /// There is a snapshot of that name already.
+    SnapshotExists,
+    /// Sandboxes stand on the snapshot.
+    SnapshotInUse,
     /// A command to be run in a sandbox is no program that may be executed.
     NotExecutable,
     /// A command to be run in a sandbox is not there.
@@ -59,7 +65,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of their exit codes.
-    pub const ALL: [Kind; 24] = [
+    pub const ALL: [Kind; 27] = [
         Kind::Unexpected,
         Kind::Usage,
         Kind::TaskName,
@@ -81,6 +87,9 @@ impl Kind {
         Kind::Busy,
         Kind::Files,
         Kind::Conflict,
+        Kind::NoSuchSnapshot,
+        Kind::SnapshotExists,
+        Kind::SnapshotInUse,
         Kind::NotExecutable,
         Kind::CommandNotFound,
         Kind::Interrupted,
@@ -107,6 +116,9 @@ impl Kind {
             Kind::Busy => 15,
             Kind::Files => 16,
             Kind::Conflict => 17,
+            Kind::NoSuchSnapshot => 18,
+            Kind::SnapshotExists => 19,
+            Kind::SnapshotInUse => 20,
             Kind::NotExecutable => 126,
             Kind::CommandNotFound => 127,
             Kind::Interrupted => 130,
@@ -138,6 +150,9 @@ impl Kind {
             Kind::Busy => "busy",
             Kind::Files => "files",
             Kind::Conflict => "conflict",
+            Kind::NoSuchSnapshot => "no-such-snapshot",
+            Kind::SnapshotExists => "snapshot-exists",
+            Kind::SnapshotInUse => "snapshot-in-use",
             Kind::NotExecutable => "not-executable",
             Kind::CommandNotFound => "command-not-found",
             Kind::Interrupted => "interrupted",

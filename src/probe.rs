@@ -18,7 +18,7 @@ use tokio::{
 use crate::error::{Error, Kind, Result};
 
 mod databases;
-pub use databases::{Asked, create_databases, forget_password, postgres_databases};
+pub use databases::{Asked, checkpoint, create_databases, forget_password, postgres_databases};
 
 /// How long one attempt may take. A server that is ready answers in a few milliseconds; one that is busy recovering
 /// is better asked again.

@@ -3,7 +3,7 @@
 //! Mode 0600, since it holds the sandbox's password. Everything `env`, `exec` and `show` need is in it, so that they
 //! work without an engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
@@ -13,6 +13,7 @@ use crate::claims::Claim;
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::settings::Dependencies;
+use crate::snapshot::Snapshot;
 
 /// The record's name in the admin directory.
 pub const FILE: &str = "sandbox.json";
@@ -41,6 +42,28 @@ impl fmt::Display for Stage {
     }
 }
 
+/// What the databases of a sandbox begin with. All of them together: what was begun is gone on with, whoever comes next.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Data {
+    /// The volumes in whose place new ones come.
+    pub replace: BTreeSet<String>,
+    /// What new ones stand on.
+    pub on: On,
+}
+
+/// What new data volumes stand on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum On {
+    /// Their base snapshots: the databases are new.
+    #[default]
+    Base,
+    /// What those in whose place they come stood on, as far as it is there.
+    Same,
+    /// A snapshot; where it has nothing of theirs, their base snapshots.
+    Snapshot(Box<Snapshot>),
+}
+
 /// What a sandbox is.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -65,17 +88,21 @@ pub struct Record {
     pub env_file: String,
     /// Whether it has installed dependencies of its own.
     pub dependencies: Dependencies,
+    /// What its databases are about to begin with; none once they have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Data>,
     /// Its services, and the image that each runs: a data directory stays with the image that made it.
     pub images: BTreeMap<String, String>,
 }
 
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Record { claim, stage, created, expires, rails, dependencies, images, .. } = self;
+        let Record { claim, stage, created, expires, rails, dependencies, pending, images, .. } = self;
         let mut text = f.debug_struct("Record");
         text.field("claim", claim).field("stage", stage).field("created", created).field("expires", expires);
         // Without the password.
-        text.field("rails", rails).field("dependencies", dependencies).field("images", images).finish_non_exhaustive()
+        text.field("rails", rails).field("dependencies", dependencies).field("pending", pending);
+        text.field("images", images).finish_non_exhaustive()
     }
 }
 
@@ -99,6 +126,7 @@ impl Record {
             rails,
             env_file,
             dependencies: Dependencies::Share,
+            pending: None,
             images: BTreeMap::new(),
         }
     }
@@ -107,6 +135,12 @@ impl Record {
     #[must_use]
     pub fn at(&self, stage: Stage) -> Record {
         Record { stage, ..self.clone() }
+    }
+
+    /// The record once its databases are as they are to be.
+    #[must_use]
+    pub fn settled(self) -> Record {
+        Record { pending: None, ..self }
     }
 
     /// The record with another claim.

@@ -40,7 +40,7 @@ pub async fn remove<W: World>(
         if before.is_none() {
             tell(&observed, removal, events);
         }
-        let outcome = apply(world, &plan, events, stop.clone()).await;
+        let outcome = Box::pin(apply(world, &plan, events, stop.clone())).await;
         let interrupted = outcome.interrupted;
         outcome.into_result().map_err(|error| {
             let goes_on = format!("`sandbox rm {}` goes on from here", identity.task);

@@ -58,7 +58,7 @@ async fn with_progress(cli: Cli) -> Result<u8> {
 async fn verb(cli: Cli, events: Sink, stop: Stop) -> Result<u8> {
     let surroundings = Surroundings::of_this_process(cli.globals.directory.as_deref())?;
     let context = Context { globals: cli.globals, surroundings, events, stop };
-    commands::run(cli.command, &context).await
+    Box::pin(commands::run(cli.command, &context)).await
 }
 
 /// The first Ctrl-C (or SIGTERM) says stop to a plan that is being walked, and this ends with the second. Where nothing is

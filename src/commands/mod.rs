@@ -17,6 +17,7 @@ pub mod reset;
 pub mod rm;
 pub mod shell;
 pub mod show;
+pub mod snapshot;
 pub mod start;
 pub mod stop;
 pub mod undo;
@@ -77,7 +78,7 @@ impl Context {
     pub async fn hold(&self, site: &Site, engine: &Engine, identity: &Identity, verb: &str) -> Result<Lock> {
         let lock = site.lock(identity, verb, &self.events).await?;
         if lock.was_abandoned() {
-            Real { engine, site }.settle(identity).await?;
+            Box::pin(Real { engine, site }.settle(identity)).await?;
         }
         if let Some(sandbox) = site.find(&identity.task)?
             && let Some(place) = site.repo.moved_to(&sandbox.worktree)
@@ -134,9 +135,10 @@ pub async fn run(command: Command, context: &Context) -> Result<u8> {
         Command::Stop(args) => stop::run(&args, context).await.map(|()| 0),
         Command::Start(args) => start::run(&args, context).await.map(|()| 0),
         Command::Down(args) => down::run(&args, context).await.map(|()| 0),
+        Command::Snapshot(args) => snapshot::run(&args, context).await.map(|()| 0),
         Command::Reset(args) => reset::run(&args, context).await.map(|()| 0),
         Command::Rm(args) => rm::run(&args, context).await.map(|()| 0),
-        Command::Merge(args) => merge::run(args, context).await.map(|()| 0),
+        Command::Merge(args) => Box::pin(merge::run(args, context)).await.map(|()| 0),
         Command::Gc(args) => gc::run(&args, context).await.map(|()| 0),
         Command::Undo(args) => undo::run(&args, context).await.map(|()| 0),
         Command::Lock(args) => lock::run(&args, context).await.map(|()| 0),

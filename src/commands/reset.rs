@@ -1,63 +1,78 @@
-//! `sandbox reset TASK`
+//! `sandbox reset TASK [SNAPSHOT]`
 
 use serde_json::json;
 
-use super::{Context, completions, task_name, up};
-use crate::apply::{World, apply};
-use crate::error::{Kind, Result};
-use crate::plan::observed::Scope;
-use crate::plan::{Extent, teardown};
+use super::{Context, completions, snapshot, task_name, up};
+use crate::engine::labels;
+use crate::error::Result;
+use crate::record::{Data, On};
 use crate::report;
 use crate::resolve::Ask;
-use crate::world::Real;
 
-/// Begin with new databases; the worktree and all numbers stay.
+/// Give a sandbox the databases that it began with, or those of a snapshot; the worktree and all numbers stay.
+///
+/// What was written into its databases since is gone.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The task; inside a sandbox's worktree it may be left out
     #[arg(add = completions::tasks())]
     task: Option<String>,
-    /// Print what would be removed, and do nothing
+    /// The snapshot to stand on from now on, instead of the one that it stands on
+    snapshot: Option<String>,
+    /// Begin with new databases
+    #[arg(long, conflicts_with = "snapshot")]
+    fresh: bool,
+    /// Print what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
 }
 
-/// Runs the verb. Killed in the middle, the databases are the old ones or `up` makes new ones.
+/// Runs the verb. Killed in the middle, all databases are the old ones, or `up` makes all of the new ones.
 pub async fn run(args: &Args, context: &Context) -> Result<()> {
     let named = task_name(args.task.as_deref())?;
     let site = context.site()?;
     let task = site.task(named.as_ref())?;
     let identity = site.identity(&task)?;
     let engine = context.engine().await?;
+    let snapshot = match &args.snapshot {
+        Some(name) => Some(snapshot::find(&site, &engine, name).await?),
+        None => None,
+    };
     let lock = if args.dry_run { None } else { Some(context.hold(&site, &engine, &identity, "reset").await?) };
     // Under the lock: it may just have been removed.
     if let Err(error) = site.get(&task) {
         lock.into_iter().for_each(crate::locks::Lock::remove);
         return Err(error);
     }
-    let world = Real { engine: &engine, site: &site };
-    let observed = world.observe(&Scope::of(&identity)).await?;
-    let plan = teardown(&identity, &observed, Extent::Data);
-    if args.dry_run {
-        return context.dry_run(&[plan]);
-    }
-    let ask = Ask::again(task);
-    // What would keep it from coming up again keeps its databases; that these are not whole does not.
-    if let Err(error) = Box::pin(up::check(&site, &engine, &ask, context)).await
-        && error.kind() != Kind::Service
-    {
-        return Err(error);
-    }
-    let mut result = apply(&world, &plan, &context.events, context.stop.clone()).await.into_result();
-    if result.is_ok() {
-        result = Box::pin(up::bring_up(&site, &engine, &ask, context)).await.map(drop);
-    }
+    let on = match &snapshot {
+        Some(snapshot) => On::Snapshot(Box::new(snapshot.clone())),
+        None if args.fresh => On::Base,
+        None => On::Same,
+    };
+    let begun = async {
+        let volumes = engine.volumes(&labels::of(&identity)).await?;
+        let replace = volumes.iter().map(|volume| volume.name.clone()).collect();
+        let ask = Ask { data: Some(Data { replace, on }), ..Ask::again(task.clone()) };
+        if args.dry_run {
+            return up::plan(&site, &engine, &ask, context).await.map(|()| None);
+        }
+        Box::pin(up::bring_up(&site, &engine, &ask, context)).await.map(Some)
+    };
+    let result = begun.await;
     if let Some(lock) = lock {
         lock.let_go(&result);
     }
-    result?;
+    let Some(up) = result? else { return Ok(()) };
+    let stack = &up.desired.stack;
+    let stands = |key: &str| stack.clones.iter().find(|clone| clone.service == key).map(|clone| clone.snapshot.clone());
     if context.globals.json {
-        return report::document("reset", &json!({ "task": ask.task, "volumes": observed.volumes.len() }));
+        let services = stack.services.iter().map(|it| (it.name.clone(), stands(&it.name)));
+        let services: serde_json::Map<_, _> = services.map(|(name, key)| (name, json!(key))).collect();
+        return report::document("reset", &json!({ "task": task, "snapshots": services }));
     }
-    report::data(&format!("{} is up with new databases\n", ask.task))
+    let all = snapshot::all(&engine).await?;
+    let mut known = stack.clones.iter().filter_map(|clone| all.iter().find(|it| it.key == clone.snapshot));
+    let name = known.find_map(|it| it.name.as_ref());
+    let with = name.map_or_else(|| "with new databases".to_owned(), |name| format!("with the databases of {name}"));
+    report::data(&format!("{task} is up {with}\n"))
 }

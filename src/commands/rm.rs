@@ -108,7 +108,7 @@ async fn print_plans(world: &Real<'_>, tasks: &[TaskName], removal: &Removal, co
 pub(super) async fn remove(world: &Real<'_>, task: &TaskName, removal: &Removal, context: &Context) -> Result<Value> {
     let identity = world.site.identity(task)?;
     let lock = context.hold(world.site, world.engine, &identity, "rm").await?;
-    let go = || removal::remove(world, &identity, removal, &context.events, &context.stop);
+    let go = || Box::pin(removal::remove(world, &identity, removal, &context.events, &context.stop));
     let mut result = go().await;
     if refused(&result) && fetched_what_may_have_landed(world.site, task).await? {
         result = go().await;
@@ -119,6 +119,8 @@ pub(super) async fn remove(world: &Real<'_>, task: &TaskName, removal: &Removal,
         lock.let_go(&result);
     }
     let before = result?.ok_or_else(|| nothing_there(world.site, task))?;
+    // It may have been the last that stood on what others had written.
+    world.tidy_layers().await?;
     let trash = world.site.trash()?;
     let entry = trash.iter().find(|entry| entry.key.name == task.as_str() && entry.key.time == removal.time);
     for stash in world.site.repo.stashes_on(task.as_str()).await? {

@@ -1,5 +1,7 @@
 //! `sandbox up TASK`
 
+mod source;
+
 use serde_json::{Value, json};
 
 use super::{Context, completions, task_name};
@@ -14,6 +16,7 @@ use crate::resolve::{self, Ask, COMPOSE_FILE, Expiry};
 use crate::site::Site;
 use crate::task::Identity;
 use crate::world::Real;
+use source::Source;
 
 /// Bring a task's sandbox up.
 #[derive(Debug, clap::Args)]
@@ -30,6 +33,12 @@ pub struct Args {
     /// From when on `sandbox gc` may remove it: 45m, 8h, 3d, 2w from now, or `never`; again: changes it
     #[arg(long, value_name = "TIME", value_parser = expiry)]
     ttl: Option<Expiry>,
+    /// Begin with the databases of this snapshot
+    #[arg(long, value_name = "NAME", conflicts_with = "from_sandbox")]
+    snapshot: Option<String>,
+    /// Begin with the databases of another sandbox as they are now; it is away for about a second
+    #[arg(long, value_name = "TASK", add = completions::tasks())]
+    from_sandbox: Option<String>,
     /// Print what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -59,14 +68,17 @@ fn expiry(text: &str) -> Result<Expiry, String> {
 pub async fn run(args: Args, context: &Context) -> Result<()> {
     let named = task_name(args.task.as_deref())?;
     let site = context.site()?;
-    let ask = Ask { task: site.task(named.as_ref())?, from: args.from, renumber: args.renumber, expiry: args.ttl };
+    let source = Source::of(args.snapshot, args.from_sandbox.as_deref())?;
+    let task = site.task(named.as_ref())?;
+    let ask = Ask { task, from: args.from, renumber: args.renumber, expiry: args.ttl, data: None };
     let engine = context.engine().await?;
     if args.dry_run {
-        return plan(&site, &engine, &ask, context).await;
+        let data = Box::pin(source.planned(&site, &engine, &ask.task, context)).await?;
+        return plan(&site, &engine, &Ask { data, ..ask }, context).await;
     }
     let identity = site.identity(&ask.task)?;
     let lock = context.hold(&site, &engine, &identity, "up").await?;
-    let result = bring_up(&site, &engine, &ask, context).await;
+    let result = Box::pin(source.bring_up(&site, &engine, ask, context)).await;
     if result.is_err() && nothing_is_left(&site, &identity) {
         lock.remove();
     } else {
@@ -109,7 +121,8 @@ async fn decided(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> 
     resolve::resolve(site, engine, ask, &ground, &Learnt::default(), &context.events).await
 }
 
-async fn plan(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> Result<()> {
+/// Prints what would be done.
+pub async fn plan(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> Result<()> {
     let desired = decided(site, engine, ask, context).await?;
     let observed = Real { engine, site }.observe(&desired.scope()).await?;
     context.dry_run(&[reconcile(&desired, &observed)])

@@ -5,6 +5,7 @@ use bollard::{
     query_parameters::{DownloadFromContainerOptionsBuilder, UploadToContainerOptionsBuilder},
 };
 use futures::StreamExt;
+use serde::{Deserialize, Serialize};
 
 use super::{
     deadline,
@@ -13,7 +14,7 @@ use super::{
 use crate::error::{Error, Kind, Result};
 
 /// Owner and mode of a directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Root {
     /// The user.
     pub uid: u64,

@@ -28,14 +28,27 @@ pub const UID: &str = "sandbox.uid";
 pub const FILE_SYSTEM: &str = "sandbox.file-system";
 /// The key of a snapshot. A volume with this label carries no task and no Compose project.
 pub const SNAPSHOT: &str = "sandbox.snapshot";
-/// The layers of a snapshot, or below a clone: names of volumes, the newest first, separated by commas.
+/// The layers of a snapshot, or below a clone and what it writes into: names of volumes, the newest first, separated by
+/// commas. Whatever a volume names here is in use.
 pub const LAYERS: &str = "sandbox.layers";
-/// On a layer: the key of the snapshot that it was made for.
+/// On a layer: the key of the base snapshot that it was made for; on what a clone writes into, `upper`.
 pub const LAYER: &str = "sandbox.layer";
-/// What sort of snapshot: `base`.
+/// On a clone: the volume that it writes into.
+pub const UPPER: &str = "sandbox.upper";
+/// On what a clone writes into: the repository of the sandbox. Frozen, it is a layer, and stays although that sandbox goes.
+pub const UPPER_REPO: &str = "sandbox.upper.repo";
+/// On what a clone writes into: the task of the sandbox.
+pub const UPPER_TASK: &str = "sandbox.upper.task";
+/// On a clone: the names that its databases have in its snapshot, separated by commas.
+pub const DATABASES: &str = "sandbox.databases";
+/// What sort of snapshot: `base` or `saved`.
 pub const KIND: &str = "sandbox.kind";
-/// Owner and mode of a snapshot's top directory: `999:999:700`.
+/// What the user calls a snapshot, in its repository.
+pub const NAME: &str = "sandbox.name";
+/// On an image that holds an empty upper: owner and mode of that.
 pub const ROOT: &str = "sandbox.root";
+/// The frozen volumes of a snapshot, as JSON.
+pub const FROZEN: &str = "sandbox.frozen";
 /// On the container that makes a base snapshot: its key.
 pub const BASE: &str = "sandbox.base";
 /// On what is being made for a snapshot: the lock that its maker holds, and the device and inode of the directory it is in: a
@@ -48,6 +61,12 @@ pub const RECIPE: &str = "sandbox.recipe";
 #[must_use]
 pub fn of(identity: &Identity) -> [(&'static str, Option<&str>); 2] {
     [(REPO, Some(&identity.repo)), (TASK, Some(identity.task.as_str()))]
+}
+
+/// What the uppers of a sandbox carry, to look for.
+#[must_use]
+pub fn upper_of(identity: &Identity) -> [(&'static str, Option<&str>); 2] {
+    [(UPPER_REPO, Some(&identity.repo)), (UPPER_TASK, Some(identity.task.as_str()))]
 }
 
 /// What everything of a sandbox carries, to be written.

@@ -143,14 +143,14 @@ pub async fn old_images(engine: &Engine, needed: &BTreeSet<String>) -> Result<Ve
 
 /// Base snapshots that no sandbox stands on, and that are not of these days: the next `up` that needs one makes it again.
 pub async fn unused_snapshots(engine: &Engine) -> Result<Vec<Snapshot>> {
-    let all = engine.volumes(&[(labels::SNAPSHOT, None)]).await?;
-    let stands = |key: &str| {
-        let clones = all.iter().filter(|volume| volume.labels.contains_key(labels::TASK));
-        clones.into_iter().any(|clone| clone.labels.get(labels::SNAPSHOT).is_some_and(|it| it == key))
+    let all = engine.volumes(&[(labels::LAYERS, None)]).await?;
+    let name = |snapshot: &Snapshot| Snapshot::manifest_name(&snapshot.key);
+    let is_used = |snapshot: &Snapshot| {
+        let used = snapshot::standing_on(all.iter().filter(|volume| volume.name != name(snapshot)));
+        snapshot.layers().any(|layer| used.contains(layer))
     };
     let youngest = Timestamp::now().checked_sub(SNAPSHOT_KEPT).unwrap_or(Timestamp::MIN);
-    let is_base = |volume: &&Volume| volume.labels.get(labels::KIND).is_some_and(|kind| kind == snapshot::BASE);
     let is_old = |volume: &&Volume| volume.created.is_some_and(|created| created < youngest);
-    let old = all.iter().filter(is_base).filter(is_old);
-    Ok(old.filter_map(Snapshot::of).filter(|snapshot| !stands(&snapshot.key)).collect())
+    let old = all.iter().filter(is_old).filter_map(Snapshot::of);
+    Ok(old.filter(|snapshot| snapshot.kind == snapshot::Kind::Base && !is_used(snapshot)).collect())
 }

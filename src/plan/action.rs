@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::claims::Claim;
-use crate::engine::{ContainerSpec, NetworkSpec, VolumeSpec};
+use crate::engine::{ContainerSpec, NetworkSpec, Root, VolumeSpec};
 use crate::git::{AddWorktree, CommitId, Keep};
 use crate::record::Record;
-use crate::snapshot::BaseWanted;
+use crate::snapshot::{BaseWanted, Snapshot};
 use crate::task::Identity;
 
 /// One verb upon the world. Complete: whoever performs it decides nothing.
@@ -72,6 +72,24 @@ pub enum Action {
     MakeBase(Box<BaseWanted>),
     /// Makes the upper of a clone, empty, whatever there was.
     MakeUpper(Box<UpperSpec>),
+    /// Has a data service write down what it holds in memory, so that ending it takes no time.
+    Flush {
+        /// The service.
+        service: String,
+        /// How it is reached.
+        question: Question,
+    },
+    /// Ends a data service so that what it wrote can be frozen: without a password, and cleanly.
+    Freeze {
+        /// The service.
+        service: String,
+        /// Its container.
+        container: String,
+        /// How it is reached.
+        question: Question,
+    },
+    /// Makes a snapshot known, whose layers are there.
+    KeepSnapshot(Box<Snapshot>),
     /// Creates a container without starting it.
     CreateContainer(Box<ContainerSpec>),
     /// Starts a container.
@@ -100,6 +118,9 @@ pub enum Action {
         names: Vec<String>,
         /// What they may be called so far, in the same order.
         renamed_from: Vec<String>,
+        /// Whether it has just been started for the first time on what it stands on: it need not be ready yet, and nobody has
+        /// set its password.
+        is_new: bool,
     },
     /// Stops a container.
     StopContainer {
@@ -165,6 +186,10 @@ pub struct UpperSpec {
     pub snapshot: String,
     /// The layers that it stands on.
     pub layers: Vec<String>,
+    /// Who the directory belongs to; none where the layers have to be looked at.
+    pub root: Option<Root>,
+    /// Whether there has to be a manifest.
+    pub has_manifest: bool,
     /// Whose it is.
     pub of: Identity,
     /// An image that is here.
@@ -262,6 +287,9 @@ impl fmt::Display for Action {
             Action::CreateVolume(spec) => write!(f, "create volume {}", spec.name),
             Action::MakeBase(base) => write!(f, "make the base snapshot of {}", base.service),
             Action::MakeUpper(spec) => write!(f, "create volume {}", spec.volume.name),
+            Action::Flush { service, .. } => write!(f, "flush {service}"),
+            Action::Freeze { service, .. } => write!(f, "freeze {service}"),
+            Action::KeepSnapshot(snapshot) => write!(f, "keep snapshot {}", snapshot.title()),
             Action::CreateContainer(spec) => write!(f, "create container {}", spec.name),
             Action::StartContainer { name } => write!(f, "start container {name}"),
             Action::AwaitReady { service, .. } => write!(f, "wait until {service} is ready"),

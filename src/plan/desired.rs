@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::action::{Login, Question, Secret};
 use super::observed::Scope;
-use crate::engine::{ContainerSpec, NetworkSpec, VolumeSpec};
+use crate::engine::{ContainerSpec, NetworkSpec, Root, VolumeSpec};
 use crate::git::AddWorktree;
 use crate::record::Record;
 use crate::snapshot::BaseWanted;
@@ -46,6 +46,8 @@ pub struct Stack {
     pub volumes: Vec<VolumeSpec>,
     /// Its volumes that stand on snapshots.
     pub clones: Vec<CloneWanted>,
+    /// Volumes that the stack had, in whose place others are: each before what it wrote into.
+    pub superseded: Vec<String>,
     /// Its services, each after those it depends on.
     pub services: Vec<ServiceWanted>,
 }
@@ -55,7 +57,11 @@ pub struct Stack {
 pub struct CloneWanted {
     /// The volume, one of the stack's.
     pub volume: String,
-    /// What it writes goes into this one, one of the stack's too.
+    /// Its key in the Compose file.
+    pub key: String,
+    /// The service that writes into it.
+    pub service: String,
+    /// What it writes goes into this one.
     pub upper: VolumeSpec,
     /// The key of the snapshot.
     pub snapshot: String,
@@ -63,6 +69,10 @@ pub struct CloneWanted {
     pub layers: Vec<String>,
     /// The image of the service.
     pub image: String,
+    /// Who its directory belongs to; none where that has to be looked at.
+    pub root: Option<Root>,
+    /// Whether the snapshot has a manifest, which says that nobody takes it away.
+    pub has_manifest: bool,
     /// How the snapshot is made if it is not there.
     pub base: Option<Box<BaseWanted>>,
 }

@@ -41,6 +41,8 @@ pub enum Cause {
     NotReady,
     /// Something it stands on is made anew.
     FollowsFrom(&'static str),
+    /// Another is in its place.
+    Superseded,
     /// The user asked for it.
     Requested,
 }
@@ -56,6 +58,7 @@ impl fmt::Display for Cause {
             Cause::Stopped => f.write_str("not running"),
             Cause::NotReady => f.write_str("not known to be ready"),
             Cause::FollowsFrom(what) => write!(f, "follows from {what}"),
+            Cause::Superseded => f.write_str("another is in its place"),
             Cause::Requested => f.write_str("asked for"),
         }
     }

@@ -39,6 +39,7 @@ pub fn reconcile(desired: &Desired, observed: &Observed) -> Plan {
     for service in &desired.stack.services {
         planner.service(service);
     }
+    planner.superseded();
     planner.establish();
     planner.plan
 }
@@ -159,8 +160,12 @@ impl<'a> Planner<'a> {
     }
 
     fn write_record(&mut self, stage: Stage, because: Cause, after: &[Option<StepId>]) -> Option<StepId> {
+        self.put_record(self.desired.record.at(stage), because, after)
+    }
+
+    fn put_record(&mut self, record: Record, because: Cause, after: &[Option<StepId>]) -> Option<StepId> {
         let worktree = self.desired.worktree_path().clone();
-        self.add(Action::WriteRecord { worktree, record: Box::new(self.desired.record.at(stage)) }, because, after)
+        self.add(Action::WriteRecord { worktree, record: Box::new(record) }, because, after)
     }
 
     fn files(&mut self) {
@@ -189,7 +194,7 @@ impl<'a> Planner<'a> {
             let wanted = self.desired.stack.services.iter().any(|service| service.name == container.service);
             let first = observed.container(&container.service) == Some(container);
             if !(wanted && first) {
-                self.clear(container, &Cause::Unwanted);
+                self.clear(container, &Cause::Unwanted, true);
                 self.strays.extend(self.on(Made::Cleared(&container.id)));
             }
         }
@@ -223,7 +228,7 @@ impl<'a> Planner<'a> {
         let observed = self.observed;
         let mut after = vec![self.on(Made::Claim)];
         for container in observed.containers.iter().filter(|it| it.networks.contains(&seen.id)) {
-            self.clear(container, &Cause::FollowsFrom("the network"));
+            self.clear(container, &Cause::FollowsFrom("the network"), true);
             after.push(self.on(Made::Cleared(&container.id)));
         }
         self.add(Action::RemoveNetwork { id: seen.id.clone(), name: seen.name.clone() }, because, &after)
@@ -240,7 +245,7 @@ impl<'a> Planner<'a> {
             }
             (Some(_), None) => None,
             (Some(seen), Some(because)) => {
-                self.clear(seen, &because);
+                self.clear(seen, &because, !self.has_new_data(service));
                 self.create(service, because, self.on(Made::Cleared(&seen.id)))
             }
             (None, _) => self.create(service, Cause::Missing, None),
@@ -278,11 +283,17 @@ impl<'a> Planner<'a> {
         named.any(|seen| container.networks.contains(&seen.id))
     }
 
-    /// Removes a container that is in the way, once.
-    fn clear(&mut self, container: &'a ContainerSeen, because: &Cause) {
+    /// Whether what a service has written is left behind.
+    fn has_new_data(&self, service: &ServiceWanted) -> bool {
+        let mut its = self.desired.stack.clones.iter().filter(|clone| clone.service == service.name);
+        its.any(|clone| self.on(Made::Volume(&clone.volume)).is_some())
+    }
+
+    /// Removes a container that is in the way, once. Its server is left time to write down what it holds, unless nobody wants it.
+    fn clear(&mut self, container: &'a ContainerSeen, because: &Cause, gently: bool) {
         if self.on(Made::Cleared(&container.id)).is_none() {
             let claim = self.on(Made::Claim);
-            let stopped = if container.run.has_process() {
+            let stopped = if gently && container.run.has_process() {
                 let stop = Action::StopContainer { id: container.id.clone(), name: container.name.clone() };
                 self.add(stop, because.clone(), &[claim])
             } else {
@@ -320,8 +331,10 @@ impl<'a> Planner<'a> {
     /// The last step of the service's becoming ready; none when it is ready already.
     fn ready(&mut self, service: &'a ServiceWanted, started: Option<StepId>) -> Option<StepId> {
         let answer = self.observed.answers.get(&service.name).filter(|_| started.is_none());
-        let mut ready = None;
-        if !answer.is_some_and(|answer| answer.ready) {
+        // Who sets a password from inside waits there: to be asked from outside as well would cost the server time.
+        let is_new = started.is_some() && service.databases.is_some() && self.has_new_data(service);
+        let mut ready = started.filter(|_| is_new);
+        if !is_new && !answer.is_some_and(|answer| answer.ready) {
             let action = Action::AwaitReady {
                 service: service.name.clone(),
                 container: service.container.name.clone(),
@@ -341,14 +354,17 @@ impl<'a> Planner<'a> {
             login: login.clone(),
             names: names.clone(),
             renamed_from: service.renamed_from.clone(),
+            is_new,
         };
         self.add(action, because, &[ready])
     }
 
     fn establish(&mut self) {
-        if self.stage < Stage::Established {
+        let record = &self.desired.record;
+        if self.stage < Stage::Established || record.pending.is_some() {
             let all: Vec<Option<StepId>> = (0..self.plan.steps.len()).map(Some).collect();
-            self.write_record(Stage::Established, Cause::FollowsFrom("the rest"), &all);
+            let record = record.at(Stage::Established).settled();
+            self.put_record(record, Cause::FollowsFrom("the rest"), &all);
         }
     }
 }

@@ -3,14 +3,13 @@
 //! PURE. Works from what was observed alone, which holds only what carries our labels, provenance or record: neither
 //! settings nor template are needed, and nothing else can be named.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::observed::{MadeBranch, WorktreeSeen};
 use super::{Action, Cause, Observed, OnFailure, Plan};
 use crate::event::StepId;
 use crate::git::{Keep, TRASH, TrashKey};
-use crate::snapshot::upper_of;
+use crate::snapshot::is_upper;
 use crate::task::Identity;
 
 /// How much is to go.
@@ -93,18 +92,13 @@ pub fn teardown(identity: &Identity, observed: &Observed, extent: Extent) -> Pla
 
 /// A clone goes before what it has written: without that it would be half of its data, from which nothing may start.
 fn volumes(plan: &mut Plan, observed: &Observed, after: &[Option<StepId>]) {
-    let clone_of = |upper: &String| observed.volumes.iter().find(|clone| upper_of(clone) == *upper);
-    let mut gone = BTreeMap::new();
-    let (uppers, others): (Vec<&String>, Vec<&String>) =
-        observed.volumes.iter().partition(|volume| clone_of(volume).is_some());
+    let (uppers, others): (Vec<&String>, Vec<&String>) = observed.volumes.iter().partition(|volume| is_upper(volume));
+    let mut gone = after.to_vec();
     for name in others {
-        let step = plan.add(Action::RemoveVolume { name: name.clone() }, Cause::Requested, after);
-        gone.insert(name, step);
+        gone.push(plan.add(Action::RemoveVolume { name: name.clone() }, Cause::Requested, after));
     }
     for name in uppers {
-        let clone = clone_of(name).and_then(|clone| gone.get(clone).copied().flatten());
-        let after = [after, &[clone]].concat();
-        plan.add(Action::RemoveVolume { name: name.clone() }, Cause::Requested, &after);
+        plan.add(Action::RemoveVolume { name: name.clone() }, Cause::Requested, &gone);
     }
 }
 

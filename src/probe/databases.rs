@@ -13,6 +13,9 @@ const ASK: Duration = Duration::from_secs(2);
 /// Making a database copies the template: some 30 ms, seconds on a disk at work.
 const CREATE: Duration = Duration::from_mins(1);
 
+/// Writing down all of a memory's worth.
+const CHECKPOINT: Duration = Duration::from_mins(5);
+
 /// What a server said when asked for its databases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
@@ -128,6 +131,18 @@ pub async fn forget_password(addr: SocketAddr, user: &str, password: &str) -> Re
     let client = client.map_err(|error| failed(act(), error))?;
     let forgotten = timeout(ASK, client.batch_execute(&format!("ALTER ROLE {} PASSWORD NULL", quoted(user)))).await;
     forgotten.map_err(|_| late())?.map_err(|error| failed(act(), error))
+}
+
+/// Has the server write down what it holds in memory: ending it takes no time then.
+///
+/// Errors: [`Kind::Service`].
+pub async fn checkpoint(addr: SocketAddr, user: &str, password: &str) -> Result<()> {
+    let act = || format!("cannot have Postgres at {addr} write down what it holds");
+    let late = || Error::new(Kind::Service, act()).because("no answer from the server in time");
+    let client = timeout(ASK, connect(addr, user, password)).await.map_err(|_| late())?;
+    let client = client.map_err(|error| failed(act(), error))?;
+    let written = timeout(CHECKPOINT, client.batch_execute("CHECKPOINT")).await;
+    written.map_err(|_| late())?.map_err(|error| failed(act(), error))
 }
 
 async fn create(client: &Client, name: &str) -> Result<(), tokio_postgres::Error> {

@@ -1,25 +1,30 @@
-//! Which volumes stand on snapshots: those that do already, and those that are yet to be made where a base snapshot can be
-//! below them.
+//! Which volumes stand on snapshots: those that do already, and those that are yet to be made.
 
-use std::collections::BTreeSet;
+mod maker;
 
-use super::{Ground, password};
-use crate::compose::{Mount, MountKind, Project, Service, Volume};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Ground;
+use crate::compose::{Mount, MountKind, Project, Service, Volume as Declared};
 use crate::converge::Learnt;
-use crate::engine::{Engine, labels};
+use crate::engine::{Engine, Root, Volume, VolumeSpec, labels};
 use crate::error::{Error, Kind, Result};
-use crate::plan::action::Secret;
 use crate::plan::desired::{CloneWanted, Stack};
-use crate::record::Record;
-use crate::snapshot::{BELOW, BaseWanted, Clone, Shape, Standing, database_names, upper_of};
+use crate::record::{Data, Record};
+use crate::snapshot::{BELOW, BaseWanted, Clone, Standing, generation, own_uppers, upper_name};
+use maker::Maker;
 
 /// A volume of the project that stands on a snapshot, or is to.
-pub(super) struct Standpoint {
+struct Standpoint {
     /// The service that writes into it.
     service: String,
     /// Its key in the project.
     volume: String,
     clone: Clone,
+    /// Who its directory belongs to, where that is known.
+    root: Option<Root>,
+    /// Whether the snapshot has a manifest.
+    has_manifest: bool,
     /// How the snapshot is made where none is there.
     base: Option<Standing>,
 }
@@ -28,6 +33,10 @@ pub(super) struct Standpoint {
 #[derive(Default)]
 pub(super) struct Clones {
     standpoints: Vec<Standpoint>,
+    /// What the data volumes are called, by their keys in the project.
+    names: BTreeMap<String, String>,
+    /// The sandbox's own volumes in whose place others came, or come.
+    pub(super) superseded: Vec<String>,
     /// Whether more can be decided once the images are here.
     pub(super) awaits_images: bool,
 }
@@ -41,6 +50,25 @@ struct DataVolume<'a> {
     target: &'a str,
 }
 
+impl DataVolume<'_> {
+    /// Standing where it does, or is to.
+    fn on(&self, clone: Clone) -> Standpoint {
+        let (service, volume) = (self.service.to_owned(), self.volume.to_owned());
+        // Where the sandbox stands on the snapshot already, nobody takes that away.
+        Standpoint { service, volume, clone, root: None, has_manifest: false, base: None }
+    }
+}
+
+/// What the engine has.
+struct Seen {
+    /// The sandbox's own volumes.
+    own: Vec<Volume>,
+    /// All layers, whoever's.
+    layers: Vec<Volume>,
+    /// All that names layers.
+    standing: Vec<Volume>,
+}
+
 /// Decides for every data volume of a project.
 pub(super) async fn choose(
     engine: &Engine,
@@ -49,86 +77,166 @@ pub(super) async fn choose(
     ground: &Ground,
     learnt: &Learnt,
 ) -> Result<Clones> {
-    let mut clones = standing(engine, record, project).await?;
-    let known: BTreeSet<String> = clones.seen.iter().map(|volume| volume.name.clone()).collect();
-    let name = &record.claim.names.project;
-    let missing: Vec<DataVolume> = data_volumes(project)
-        .filter(|data| !known.contains(&format!("{name}_{}", data.volume)))
-        .filter(|data| !hides_password(data.its, &record.password))
-        .collect();
-    if missing.is_empty() || learnt.no_clones {
-        return Ok(clones.found);
+    let seen = Seen::look(engine, record).await?;
+    let nothing = Data::default();
+    let data = record.pending.as_ref().unwrap_or(&nothing);
+    let mut clones = Clones::default();
+    let mut missing = Vec::new();
+    for volume in data_volumes(project) {
+        match seen.newest(volume.volume) {
+            Some(there) if !data.replace.contains(&there.name) => clones.stands(&seen, record, &volume, there)?,
+            _ => missing.push(volume),
+        }
     }
-    let (facts, snapshots) = tokio::try_join!(engine.facts(), crate::world::snapshots(engine))?;
-    let directory = format!("{}/volumes", facts.root_dir);
-    for data in missing {
-        let reference = data.its.image.as_deref().unwrap_or_default();
-        let Some(image) = engine.image(reference).await? else {
-            clones.found.awaits_images = true;
-            continue;
-        };
-        let shape = shape(&data, &image.id, record);
-        let key = shape.key();
-        let there = snapshots.iter().find(|snapshot| snapshot.key == key);
-        let layers = match there {
-            Some(snapshot) => snapshot.layers.clone(),
-            None => vec![format!("sandbox_layer_{}_{}", crate::snapshot::short(&key), ground.nonce)],
-        };
-        let Some(layer) = layers.first().cloned() else { continue };
-        let full = format!("{name}_{}", data.volume);
-        let Some(clone) = Clone::over(&key, layers, &full, &directory, facts.rootless) else { continue };
-        let target = data.target.to_owned();
-        let base = match there {
-            Some(_) => None,
-            None => Some(Standing { key, layer, target, databases: shape.databases, throw_away: Secret(password()?) }),
-        };
-        clones.found.standpoints.push(Standpoint {
-            service: data.service.to_owned(),
-            volume: data.volume.to_owned(),
-            clone,
-            base,
-        });
+    if !missing.is_empty() {
+        let maker = Maker { engine, record, ground, learnt, data, seen: &seen };
+        maker.make(missing, &mut clones).await?;
     }
-    Ok(clones.found)
+    if !clones.awaits_images {
+        clones.superseded = seen.superseded(record, project, &clones);
+    }
+    Ok(clones)
 }
 
 /// What stands already.
 pub(super) async fn there(engine: &Engine, record: &Record, project: &Project) -> Result<Clones> {
-    Ok(standing(engine, record, project).await?.found)
-}
-
-struct Seen {
-    found: Clones,
-    /// All volumes of the sandbox.
-    seen: Vec<crate::engine::Volume>,
-}
-
-async fn standing(engine: &Engine, record: &Record, project: &Project) -> Result<Seen> {
-    let ours = labels::of(&record.claim.identity);
-    let (seen, layers) = tokio::try_join!(engine.volumes(&ours), engine.volumes(&[(labels::LAYER, None)]))?;
-    let layers: BTreeSet<&str> = layers.iter().map(|volume| volume.name.as_str()).collect();
-    let name = &record.claim.names.project;
-    let mut found = Clones::default();
+    let seen = Seen::look(engine, record).await?;
+    let mut clones = Clones::default();
     for data in data_volumes(project) {
-        let full = format!("{name}_{}", data.volume);
-        let volume = seen.iter().find(|volume| volume.name == full);
-        let Some(clone) = volume.and_then(Clone::of) else { continue };
-        let upper = upper_of(&full);
-        let mut below = clone.layers.iter().filter(|layer| !layers.contains(layer.as_str()));
-        let there = seen.iter().find(|it| it.name == upper);
-        // As it would be made here: what the engine has made in place of one that was gone is none, and where its directory was
-        // copied elsewhere the clone would go on at the old place.
-        let directory = there.and_then(|it| it.mountpoint.strip_suffix(&format!("/{upper}/_data")));
-        let again = directory.and_then(|volumes| clone.again(&full, volumes));
-        let missing = below.next().cloned().or_else(|| there.is_none().then(|| upper.clone()));
-        let missing = missing.or_else(|| (again.as_ref() != Some(&clone)).then(|| full.clone()));
-        if let Some(missing) = missing {
-            return Err(half_there(record, data.service, &full, &missing));
+        if let Some(there) = seen.newest(data.volume) {
+            clones.stands(&seen, record, &data, there)?;
         }
-        let (service, volume) = (data.service.to_owned(), data.volume.to_owned());
-        found.standpoints.push(Standpoint { service, volume, clone, base: None });
     }
-    Ok(Seen { found, seen })
+    Ok(clones)
+}
+
+impl Seen {
+    async fn look(engine: &Engine, record: &Record) -> Result<Seen> {
+        let ours = labels::of(&record.claim.identity);
+        let (own, layers, standing) = tokio::try_join!(
+            engine.volumes(&ours),
+            engine.volumes(&[(labels::LAYER, None)]),
+            engine.volumes(&[(labels::LAYERS, None)])
+        )?;
+        Ok(Seen { own, layers, standing })
+    }
+
+    /// The sandbox's own volumes for one of the project.
+    fn generations<'a>(&'a self, volume: &'a str) -> impl Iterator<Item = &'a Volume> {
+        let is_its = move |own: &&Volume| own.labels.get(labels::compose::VOLUME).is_some_and(|key| key == volume);
+        self.own.iter().filter(is_its)
+    }
+
+    /// The last made of these.
+    fn newest<'a>(&'a self, volume: &'a str) -> Option<&'a Volume> {
+        self.generations(volume).max_by_key(|own| number(&own.name))
+    }
+
+    /// A number that neither a volume of that name bears nor anything that one wrote into.
+    fn next(&self, name: &str) -> u32 {
+        let upper = upper_name(name);
+        let volumes = self.own.iter().filter_map(|own| generation(&own.name, name));
+        let uppers = self.layers.iter().filter_map(|layer| generation(&layer.name, &upper));
+        volumes.chain(uppers).max().unwrap_or_default() + 1
+    }
+
+    /// Clones before what they wrote into: without that, one would be half of its data.
+    fn superseded(&self, record: &Record, project: &Project, clones: &Clones) -> Vec<String> {
+        let kept: BTreeSet<&String> = clones.names.values().collect();
+        let older = data_volumes(project).flat_map(|data| self.generations(data.volume));
+        let older = older.filter(|own| !kept.contains(&own.name));
+        let used: BTreeSet<&String> =
+            clones.standpoints.iter().flat_map(|point| point.clone.layers.iter().chain([&point.clone.upper])).collect();
+        let uppers = own_uppers(&self.standing, &record.claim.identity);
+        let uppers = uppers.into_iter().filter(|upper| !used.contains(&upper.name));
+        older.chain(uppers).map(|volume| volume.name.clone()).collect()
+    }
+}
+
+/// Which of its kind a volume is, by its name.
+fn number(name: &str) -> u32 {
+    name.rsplit_once('.').and_then(|(first, _)| generation(name, first)).unwrap_or(1)
+}
+
+impl Clones {
+    /// Takes in a volume that is there: as it would be made here. What the engine has made in place of one that was gone is no
+    /// clone, and where its directory was copied elsewhere the clone would go on at the old place.
+    fn stands(&mut self, seen: &Seen, record: &Record, data: &DataVolume<'_>, volume: &Volume) -> Result<()> {
+        self.names.insert(data.volume.to_owned(), volume.name.clone());
+        let Some(clone) = Clone::of(volume) else { return Ok(()) };
+        let of_name = |name: &String| seen.layers.iter().find(|layer| layer.name == *name);
+        let upper = of_name(&clone.upper);
+        let directory = upper.and_then(|it| it.mountpoint.strip_suffix(&format!("/{}/_data", clone.upper)));
+        let again = directory.and_then(|volumes| clone.again(volumes));
+        let missing = clone.layers.iter().chain([&clone.upper]).find(|layer| of_name(layer).is_none());
+        if let Some(missing) = missing.or_else(|| (again.as_ref() != Some(&clone)).then_some(&volume.name)) {
+            return Err(half_there(record, data.service, &volume.name, missing));
+        }
+        self.standpoints.push(data.on(clone));
+        Ok(())
+    }
+
+    /// What a volume of the project is called, where that is not only by its key.
+    pub(super) fn name(&self, volume: &str) -> Option<&String> {
+        self.names.get(volume)
+    }
+
+    /// Puts them into the project: a volume for what each writes, and all that is below mounted beside it, since the engine
+    /// removes what nobody uses.
+    pub(super) fn put_into(&self, project: &mut Project) {
+        for Standpoint { service, volume, clone, .. } in &self.standpoints {
+            if let Some(volume) = project.volumes.get_mut(volume) {
+                volume.driver = Some("local".into());
+                volume.driver_opts.clone_from(&clone.driver_opts);
+                volume.labels.extend(clone.labels());
+            }
+            let layers = clone.layers.iter().enumerate().map(|(number, layer)| (layer, format!("layer-{number}")));
+            let below: Vec<(&String, String)> = layers.chain([(&clone.upper, "upper".to_owned())]).collect();
+            for (layer, _) in &below {
+                let name = Some((*layer).clone());
+                project.volumes.insert((*layer).clone(), Declared { external: true, name, ..Declared::default() });
+            }
+            let Some(service) = project.services.get_mut(service) else { continue };
+            for mount in &mut service.volumes {
+                if let MountKind::Volume { source: Some(source), nocopy } = &mut mount.kind
+                    && source == volume
+                {
+                    *nocopy = true;
+                }
+            }
+            service.volumes.extend(below.into_iter().map(|(source, place)| Mount {
+                target: format!("{BELOW}/{place}"),
+                read_only: true,
+                kind: MountKind::Volume { source: Some(source.clone()), nocopy: true },
+            }));
+        }
+    }
+
+    /// Says in the stack which of its volumes they are.
+    pub(super) fn put_onto(self, stack: &mut Stack, record: &Record) {
+        let Clones { standpoints, names, superseded, .. } = self;
+        stack.superseded = superseded;
+        for Standpoint { service, volume, clone, root, has_manifest, base } in standpoints {
+            let Some(name) = names.get(&volume) else { continue };
+            let Some(wanted) = stack.services.iter_mut().find(|it| it.name == service) else { continue };
+            wanted.renamed_from.clone_from(&clone.databases);
+            let base = base
+                .map(|base| Box::new(BaseWanted::of(&service, &volume, &base, &wanted.container, &wanted.question)));
+            let labels = clone.upper_labels(&record.claim.identity);
+            stack.clones.push(CloneWanted {
+                volume: name.clone(),
+                key: volume,
+                service,
+                upper: VolumeSpec { name: clone.upper, labels, ..VolumeSpec::default() },
+                snapshot: clone.snapshot,
+                layers: clone.layers,
+                image: wanted.container.image.clone(),
+                root,
+                has_manifest,
+                base,
+            });
+        }
+    }
 }
 
 /// Nothing starts on half of its data.
@@ -154,84 +262,4 @@ fn data_volumes(project: &Project) -> impl Iterator<Item = DataVolume<'_>> {
         let plain = project.volumes.get(volume).is_some_and(|it| !it.external && it.driver_opts.is_empty());
         plain.then_some(DataVolume { service: name, its: service, volume, target })
     })
-}
-
-/// Whether the sandbox's password is part of something longer: that would be a shape of its own, and the password no secret.
-fn hides_password(service: &Service, password: &str) -> bool {
-    let values = service.environment.values().flatten().filter(|value| *value != password);
-    let words = [&service.entrypoint, &service.command].into_iter().flatten().flatten();
-    values.chain(words).any(|text| text.contains(password))
-}
-
-fn shape<'a>(data: &DataVolume<'a>, image_id: &'a str, record: &'a Record) -> Shape<'a> {
-    Shape {
-        image_id,
-        target: data.target,
-        databases: data.its.x_sandbox.as_ref().map_or(0, |x| x.databases.len()),
-        environment: &data.its.environment,
-        own_password: &record.password,
-        user: data.its.user.as_ref(),
-        entrypoint: data.its.entrypoint.as_ref(),
-        command: data.its.command.as_ref(),
-    }
-}
-
-impl Clones {
-    /// Puts them into the project: a volume for what each writes, and all that is below mounted beside it, since the engine
-    /// removes what nobody uses.
-    pub(super) fn put_into(&self, project: &mut Project) {
-        for Standpoint { service, volume, clone, .. } in &self.standpoints {
-            let upper = upper_of(volume);
-            if let Some(volume) = project.volumes.get_mut(volume) {
-                volume.driver = Some("local".into());
-                volume.driver_opts.clone_from(&clone.driver_opts);
-                volume.labels.extend(clone.labels());
-            }
-            let snapshot = [(labels::SNAPSHOT.to_owned(), clone.snapshot.clone())].into();
-            project.volumes.insert(upper.clone(), Volume { labels: snapshot, ..Volume::default() });
-            let below =
-                clone.layers.iter().enumerate().map(|(number, layer)| (layer.clone(), format!("layer-{number}")));
-            for (layer, _) in below.clone() {
-                project
-                    .volumes
-                    .insert(layer.clone(), Volume { external: true, name: Some(layer), ..Volume::default() });
-            }
-            let Some(service) = project.services.get_mut(service) else { continue };
-            for mount in &mut service.volumes {
-                if let MountKind::Volume { source: Some(source), nocopy } = &mut mount.kind
-                    && source == volume
-                {
-                    *nocopy = true;
-                }
-            }
-            service.volumes.extend(below.chain([(upper, "upper".to_owned())]).map(|(source, place)| Mount {
-                target: format!("{BELOW}/{place}"),
-                read_only: true,
-                kind: MountKind::Volume { source: Some(source), nocopy: true },
-            }));
-        }
-    }
-
-    /// Says in the stack which of its volumes they are.
-    pub(super) fn put_onto(self, stack: &mut Stack, project: &Project, record: &Record) {
-        let name = &record.claim.names.project;
-        for Standpoint { service, volume, clone, base } in self.standpoints {
-            let full = format!("{name}_{volume}");
-            let upper = stack.volumes.iter().find(|it| it.name == upper_of(&full)).cloned();
-            let databases =
-                project.services.get(&service).and_then(|it| it.x_sandbox.as_ref()).map(|x| x.databases.len());
-            let Some(wanted) = stack.services.iter_mut().find(|it| it.name == service) else { continue };
-            wanted.renamed_from = database_names(databases.unwrap_or_default());
-            let base = base.map(|base| Box::new(BaseWanted::of(&service, &base, &wanted.container, &wanted.question)));
-            let image = wanted.container.image.clone();
-            stack.clones.extend(upper.map(|upper| CloneWanted {
-                volume: full,
-                upper,
-                snapshot: clone.snapshot,
-                layers: clone.layers,
-                image,
-                base,
-            }));
-        }
-    }
 }

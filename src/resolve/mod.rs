@@ -24,12 +24,13 @@ use crate::files;
 use crate::git::{AddWorktree, BranchSource, Presence};
 use crate::plan::action::Secret;
 use crate::plan::desired::{Desired, FileWanted};
-use crate::record::{Record, Stage};
+use crate::record::{Data, Record, Stage};
 use crate::settings::Dependencies;
 use crate::site::{Sandbox, Site, file_system};
 use crate::task::TaskName;
 
 pub use branch::{ask_git, refuse_protected};
+use clones::Clones;
 
 /// The name of the rendered Compose file in the worktree.
 pub const COMPOSE_FILE: &str = ".compose.worktree.yaml";
@@ -48,13 +49,15 @@ pub struct Ask {
     pub renumber: bool,
     /// From when on it may be collected; as before where nothing is said.
     pub expiry: Option<Expiry>,
+    /// What its databases begin with; none where those that are there stay.
+    pub data: Option<Data>,
 }
 
 impl Ask {
     /// For a sandbox that is there: as it is.
     #[must_use]
     pub fn again(task: TaskName) -> Ask {
-        Ask { task, from: None, renumber: false, expiry: None }
+        Ask { task, from: None, renumber: false, expiry: None, data: None }
     }
 }
 
@@ -104,6 +107,9 @@ pub async fn resolve(
         Some(Expiry::At(moment)) => record.expires = Some(moment.clone()),
         None => {}
     }
+    if ask.data.is_some() {
+        record.pending.clone_from(&ask.data);
+    }
     let path = match &sandbox {
         Some(sandbox) if sandbox.worktree.presence == Presence::Unknown => return Err(out_of_sight(sandbox)),
         Some(sandbox) if sandbox.worktree.is_gone() && !sandbox.is_on_its_file_system() => {
@@ -124,7 +130,7 @@ pub async fn resolve(
     record.dependencies = site.settings.dependencies;
     let clones = clones::choose(engine, &record, &project, ground, learnt).await?;
     clones.put_into(&mut project);
-    concrete(&mut project, &record, &path)?;
+    concrete(&mut project, &record, &path, &clones)?;
     let compose_file = path.join(COMPOSE_FILE);
     let variables = env::variables(&record, &compose_file);
     let files = vec![
@@ -133,7 +139,7 @@ pub async fn resolve(
     ];
     let mut stack = stack::lower(&project, &record, &path)?;
     let awaits_images = clones.awaits_images;
-    clones.put_onto(&mut stack, &project, &record);
+    clones.put_onto(&mut stack, &record);
     if known.is_some_and(|known| known.stage == Stage::Established && known.claim.slot == record.claim.slot) {
         numbers::refuse_taken(&record, &path, &stack)?;
     }
@@ -166,8 +172,9 @@ fn out_of_sight(sandbox: &Sandbox) -> Error {
 pub async fn rendered(site: &Site, engine: &Engine, sandbox: &Sandbox) -> Result<Project> {
     let mut project = project(site, template(site)?, &sandbox.record)?;
     image::choose(engine, &sandbox.record, &mut project, &Learnt::default()).await?;
-    clones::there(engine, &sandbox.record, &project).await?.put_into(&mut project);
-    concrete(&mut project, &sandbox.record, &sandbox.worktree.path)?;
+    let clones = clones::there(engine, &sandbox.record, &project).await?;
+    clones.put_into(&mut project);
+    concrete(&mut project, &sandbox.record, &sandbox.worktree.path, &clones)?;
     Ok(project)
 }
 
@@ -233,12 +240,12 @@ fn project(site: &Site, template: &Template, record: &Record) -> Result<Project>
 
 /// Gives everything the name, the addresses and the labels that it has on this machine, so that a client of Compose
 /// that applies the file to our project finds what is there, and makes nothing that we would not find.
-fn concrete(project: &mut Project, record: &Record, worktree: &Path) -> Result<()> {
+fn concrete(project: &mut Project, record: &Record, worktree: &Path, clones: &Clones) -> Result<()> {
     let name = &record.claim.names.project;
     let ours = own_labels(record, worktree);
     project.name = Some(name.clone());
     for (key, volume) in project.volumes.iter_mut().filter(|(_, volume)| !volume.external) {
-        volume.name = Some(format!("{name}_{key}"));
+        volume.name = Some(clones.name(key).cloned().unwrap_or_else(|| format!("{name}_{key}")));
         volume.labels.extend(ours.clone());
     }
     stack::give_subnet(project, record.claim.subnet)?;

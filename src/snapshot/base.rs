@@ -9,7 +9,7 @@ use crate::hex::hex;
 use crate::plan::action::{Question, Secret};
 
 /// Changes when what is done to make one changes.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// A base snapshot that is to be there.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +18,8 @@ pub struct BaseWanted {
     pub key: String,
     /// The service whose it is.
     pub service: String,
+    /// The volume's key in the Compose file.
+    pub volume: String,
     /// The volume that is to become its layer.
     pub layer: String,
     /// Where the data is, in the container.
@@ -78,7 +80,13 @@ impl BaseWanted {
     /// What makes the base of a service: its own container, without all that is its sandbox's. The password is another, and
     /// known to nobody afterwards.
     #[must_use]
-    pub fn of(service: &str, standing: &Standing, container: &ContainerSpec, question: &Question) -> BaseWanted {
+    pub fn of(
+        service: &str,
+        volume: &str,
+        standing: &Standing,
+        container: &ContainerSpec,
+        question: &Question,
+    ) -> BaseWanted {
         let Standing { key, layer, target, databases, throw_away } = standing;
         let own = question.login().map(|login| login.password.clone());
         let other = |value: Option<String>| {
@@ -93,6 +101,7 @@ impl BaseWanted {
         BaseWanted {
             key: key.clone(),
             service: service.to_owned(),
+            volume: volume.to_owned(),
             layer: layer.clone(),
             target: target.clone(),
             container: ContainerSpec {

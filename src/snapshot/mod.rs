@@ -5,41 +5,74 @@
 //! in it whose labels say which layers those are. Labels cannot be changed, so the manifest, made last, is there whole or not
 //! at all. A clone is a volume of the `local` driver's that the kernel puts together when it is mounted: the layers below, and
 //! above them what the clone itself writes, in a second volume, its upper.
+//!
+//! To take a snapshot of a sandbox, its upper is written no more: it becomes the newest layer, and the sandbox goes on over it
+//! with a new one. That is why an upper bears no task of its own, only a note of whose it was, and why what may be removed is
+//! told by counting who stands on it.
 
 mod base;
+mod clone;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 pub use base::{BaseWanted, Shape, Standing, database_names};
+pub use clone::{BELOW, Clone, Part, generation, is_upper, nth, own_uppers, standing_on, upper_name};
 
 use crate::engine::{Root, Volume, labels};
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::hex::hex;
 
-/// Where the volumes below a clone are to be seen in its container: in use, they are safe from `docker volume prune`.
-pub const BELOW: &str = "/.sandbox";
+/// A name is part of what people type, and of nothing else.
+const NAME_MAX_BYTES: usize = 100;
 
-/// What the name of a clone's upper ends with.
-const UPPER: &str = "_cow";
+/// How a snapshot came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Of the first start of a service, without being asked for.
+    Base,
+    /// By hand, under a name.
+    Saved,
+    /// On the way from one sandbox into another: nothing but the two knows it, and it has no manifest.
+    Passing,
+}
 
-/// The kind of snapshot that is made without being asked for.
-pub const BASE: &str = "base";
-
-/// A mount option.
-const USER_NOTES: &str = ",userxattr";
-
-/// Mount options are one page; a path of a layer has to fit in yet.
-const OPTIONS_MAX_BYTES: usize = 3500;
-
-/// A frozen state of a data volume.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A frozen state of the data volumes of a stack, all of one point in time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// What tells it from every other.
     pub key: String,
-    /// The volumes it consists of, the newest first.
-    pub layers: Vec<String>,
-    /// Who the directory belongs to.
-    pub root: Root,
+    /// How it came to be.
+    pub kind: Kind,
+    /// The repository that it belongs to; none where it is everybody's.
+    pub repo: Option<String>,
+    /// What people call it.
+    pub name: Option<String>,
+    /// When it was made: RFC 3339, UTC.
+    pub created: String,
+    /// What it consists of.
+    pub frozen: Vec<Frozen>,
+}
+
+/// A frozen volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// The volume's key in the Compose file.
+    pub volume: String,
     /// The service whose data it is.
     pub service: String,
+    /// The image that wrote it.
+    pub image: String,
+    /// The volumes it consists of, the newest first.
+    pub layers: Vec<String>,
+    /// Who the directory belongs to; none where that has to be looked at.
+    #[serde(default)]
+    pub root: Option<Root>,
+    /// The databases in it that a clone gives its own names, in their order.
+    pub databases: Vec<String>,
 }
 
 impl Snapshot {
@@ -49,122 +82,105 @@ impl Snapshot {
         format!("sandbox_snapshot_{}", short(key))
     }
 
-    /// What the manifest says.
+    /// The key of what somebody saves under a name in a repository.
     #[must_use]
-    pub fn labels(&self) -> BTreeMap<String, String> {
-        let Root { uid, gid, mode } = self.root;
-        let root = format!("{uid}:{gid}:{mode:o}");
-        let layers = self.layers.join(",");
-        [
-            (labels::SNAPSHOT, &self.key),
-            (labels::LAYERS, &layers),
-            (labels::ROOT, &root),
-            (labels::SERVICE, &self.service),
-            (labels::KIND, &BASE.to_owned()),
-        ]
-        .map(|(label, value)| (label.to_owned(), value.clone()))
-        .into()
+    pub fn key_of(repo: &str, name: &str) -> String {
+        hex(&Sha256::digest(format!("saved\n{}\n{repo}\n{name}", repo.len())))
+    }
+
+    /// What the manifest says.
+    pub fn labels(&self) -> Result<BTreeMap<String, String>> {
+        let kind = match self.kind {
+            Kind::Base => "base",
+            Kind::Saved => "saved",
+            Kind::Passing => "passing",
+        };
+        let layers: Vec<&str> = self.layers().collect();
+        let frozen = serde_json::to_string(&self.frozen).map_err(|cause| {
+            Error::new(ErrorKind::Unexpected, "cannot put what a snapshot consists of into JSON").because(cause)
+        })?;
+        let own = [(labels::REPO, &self.repo), (labels::NAME, &self.name)];
+        let own = own.map(|(label, value)| Some((label.to_owned(), value.clone()?)));
+        let all = [
+            (labels::SNAPSHOT, self.key.clone()),
+            (labels::KIND, kind.to_owned()),
+            (labels::CREATED, self.created.clone()),
+            (labels::LAYERS, layers.join(",")),
+            (labels::FROZEN, frozen),
+        ];
+        Ok(all.map(|(label, value)| (label.to_owned(), value)).into_iter().chain(own.into_iter().flatten()).collect())
     }
 
     /// The snapshot whose manifest a volume is; none where it is something else.
     #[must_use]
     pub fn of(manifest: &Volume) -> Option<Snapshot> {
-        let label = |name: &str| manifest.labels.get(name);
-        if label(labels::TASK).is_some() {
-            return None;
-        }
-        let mut root = label(labels::ROOT)?.split(':');
-        let (uid, gid) = (root.next()?.parse().ok()?, root.next()?.parse().ok()?);
-        let mode = u32::from_str_radix(root.next()?, 8).ok()?;
+        let label = |name: &str| manifest.labels.get(name).cloned();
+        let kind = match label(labels::KIND)?.as_str() {
+            "base" => Kind::Base,
+            "saved" => Kind::Saved,
+            _ => return None,
+        };
         Some(Snapshot {
-            key: label(labels::SNAPSHOT)?.clone(),
-            layers: listed(label(labels::LAYERS)?),
-            root: Root { uid, gid, mode },
-            service: label(labels::SERVICE).cloned().unwrap_or_default(),
-        })
-    }
-}
-
-/// A volume that stands on a snapshot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Clone {
-    /// The key of the snapshot.
-    pub snapshot: String,
-    /// The layers below, the newest first.
-    pub layers: Vec<String>,
-    /// What the driver is told.
-    pub driver_opts: BTreeMap<String, String>,
-}
-
-impl Clone {
-    /// The clone that a volume is; none where it is something else.
-    #[must_use]
-    pub fn of(volume: &Volume) -> Option<Clone> {
-        let label = |name: &str| volume.labels.get(name);
-        Some(Clone {
-            snapshot: label(labels::SNAPSHOT)?.clone(),
-            layers: listed(label(labels::LAYERS)?),
-            driver_opts: volume.driver_opts.clone(),
+            key: label(labels::SNAPSHOT)?,
+            kind,
+            repo: label(labels::REPO),
+            name: label(labels::NAME),
+            created: label(labels::CREATED).unwrap_or_default(),
+            frozen: serde_json::from_str(&label(labels::FROZEN)?).ok()?,
         })
     }
 
-    /// One that is to be made, of a name, where the engine keeps volumes in a directory. None where the kernel could not be
-    /// told so: a name with a colon or a comma in it, or too many layers.
+    /// All volumes that it consists of.
+    pub fn layers(&self) -> impl Iterator<Item = &str> {
+        self.frozen.iter().flat_map(|frozen| &frozen.layers).map(String::as_str)
+    }
+
+    /// What it has of a volume of the Compose file.
     #[must_use]
-    pub fn over(snapshot: &str, layers: Vec<String>, name: &str, volumes: &str, rootless: bool) -> Option<Clone> {
-        let inside = |volume: &str| format!("{volumes}/{volume}/_data");
-        let upper = inside(&upper_of(name));
-        let lower: Vec<String> = layers.iter().map(|layer| inside(layer)).collect();
-        // In a user namespace the kernel keeps its notes where users may.
-        let own = if rootless { USER_NOTES } else { "" };
-        let lower = lower.join(":");
-        let options = format!("lowerdir={lower},upperdir={upper}/{},workdir={upper}/{}{own}", Part::Upper, Part::Work);
-        if volumes.contains([':', ',', '\\', '"']) || options.len() > OPTIONS_MAX_BYTES || layers.is_empty() {
-            return None;
+    pub fn of_volume(&self, volume: &str) -> Option<&Frozen> {
+        self.frozen.iter().find(|frozen| frozen.volume == volume)
+    }
+
+    /// Whether a clone stands on it, and not only on what is below it.
+    #[must_use]
+    pub fn is_below(&self, clone: &Clone) -> bool {
+        self.frozen.iter().any(|frozen| frozen.layers == clone.layers)
+    }
+
+    /// What it is called in messages.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match &self.name {
+            Some(name) => name.clone(),
+            None => format!("{} ({})", short(&self.key), self.services().join(", ")),
         }
-        let driver_opts = [("type", "overlay".to_owned()), ("device", "overlay".to_owned()), ("o", options)]
-            .map(|(name, value)| (name.to_owned(), value));
-        Some(Clone { snapshot: snapshot.to_owned(), layers, driver_opts: driver_opts.into() })
     }
 
-    /// The same clone as it would be made now; none where it could not be.
+    /// The services whose data it holds.
     #[must_use]
-    pub fn again(&self, name: &str, volumes: &str) -> Option<Clone> {
-        let rootless = self.driver_opts.get("o").is_some_and(|options| options.ends_with(USER_NOTES));
-        Clone::over(&self.snapshot, self.layers.clone(), name, volumes, rootless)
-    }
-
-    /// What is to be found on it.
-    #[must_use]
-    pub fn labels(&self) -> BTreeMap<String, String> {
-        [(labels::SNAPSHOT, self.snapshot.clone()), (labels::LAYERS, self.layers.join(","))]
-            .map(|(label, value)| (label.to_owned(), value))
-            .into()
+    pub fn services(&self) -> Vec<&str> {
+        self.frozen.iter().map(|frozen| frozen.service.as_str()).collect()
     }
 }
 
-/// A directory of an upper.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// What the clone has written.
-    Upper,
-    /// Where the kernel works.
-    Work,
-}
-
-impl std::fmt::Display for Part {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Part::Upper => "upper",
-            Part::Work => "work",
-        })
+/// A name under which a snapshot may be saved.
+pub fn checked_name(name: &str) -> Result<String> {
+    let first = name.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+    let others = name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-/".contains(c));
+    if first && others && name.len() <= NAME_MAX_BYTES {
+        return Ok(name.to_owned());
     }
+    Err(Error::new(ErrorKind::Usage, format!("{name:?} cannot be the name of a snapshot")).hint(format!(
+        "letters, digits, `_`, `.`, `-` and `/`, the first a letter or a digit, at most {NAME_MAX_BYTES} of them"
+    )))
 }
 
-/// What the upper of a clone is called, in the engine or in a project.
+/// The snapshots among volumes that name layers, as far as these are all there.
 #[must_use]
-pub fn upper_of(clone: &str) -> String {
-    format!("{clone}{UPPER}")
+pub fn whole(standing: &[Volume], layers: &[Volume]) -> Vec<Snapshot> {
+    let there: BTreeSet<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
+    let is_whole = |snapshot: &Snapshot| snapshot.layers().all(|layer| there.contains(layer));
+    standing.iter().filter_map(Snapshot::of).filter(is_whole).collect()
 }
 
 /// So much of a key as stands in names.
@@ -173,49 +189,57 @@ pub fn short(key: &str) -> &str {
     key.get(..16).unwrap_or(key)
 }
 
-fn listed(layers: &str) -> Vec<String> {
-    layers.split(',').filter(|layer| !layer.is_empty()).map(str::to_owned).collect()
+fn listed(names: &str) -> Vec<String> {
+    names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn snapshot() -> Snapshot {
-        let layers = ["new", "old"].map(str::to_owned).into();
-        let root = Root { uid: 999, gid: 998, mode: 0o700 };
-        Snapshot { key: "0123456789abcdef00".into(), layers, root, service: "postgres".into() }
-    }
-
     #[test]
     fn a_manifest_says_all_of_its_snapshot() {
-        let manifest = Volume { labels: snapshot().labels(), ..Volume::default() };
-        assert_eq!(Snapshot::of(&manifest), Some(snapshot()));
-        assert_eq!(Snapshot::manifest_name(&snapshot().key), "sandbox_snapshot_0123456789abcdef");
+        let frozen = Frozen {
+            volume: "postgres-data".into(),
+            service: "postgres".into(),
+            image: "postgres:17".into(),
+            layers: ["new", "old"].map(str::to_owned).into(),
+            root: Some(Root { uid: 999, gid: 998, mode: 0o700 }),
+            databases: vec!["a".into(), "b".into()],
+        };
+        let snapshot = Snapshot {
+            key: "0123456789abcdef00".into(),
+            kind: Kind::Saved,
+            repo: Some("/src/blog/.git".into()),
+            name: Some("seeded".into()),
+            created: "2026-01-01T00:00:00Z".into(),
+            frozen: vec![frozen],
+        };
+        let manifest = Volume { labels: snapshot.labels().unwrap(), ..Volume::default() };
+        assert_eq!(manifest.labels[labels::LAYERS], "new,old");
+        assert_eq!(Snapshot::of(&manifest), Some(snapshot.clone()));
+        let base = Snapshot { kind: Kind::Base, repo: None, name: None, ..snapshot };
+        let manifest = Volume { labels: base.labels().unwrap(), ..Volume::default() };
+        assert_eq!(Snapshot::of(&manifest).as_ref(), Some(&base));
+        assert_eq!(base.title(), "0123456789abcdef (postgres)");
+        assert_eq!(Snapshot::manifest_name(&base.key), "sandbox_snapshot_0123456789abcdef");
         assert_eq!(Snapshot::of(&Volume::default()), None);
     }
 
     #[test]
-    fn a_clone_has_the_newest_layer_on_top_and_writes_beside_itself() {
-        let clone = Clone::over("k", snapshot().layers, "p_data", "/d/volumes", false).unwrap();
-        assert_eq!(
-            clone.driver_opts["o"],
-            "lowerdir=/d/volumes/new/_data:/d/volumes/old/_data,upperdir=/d/volumes/p_data_cow/_data/upper,\
-             workdir=/d/volumes/p_data_cow/_data/work"
-        );
-        assert_eq!(clone.again("p_data", "/d/volumes").as_ref(), Some(&clone));
-        assert_ne!(clone.again("p_data", "/elsewhere").as_ref(), Some(&clone));
-        let mut labels = clone.labels();
-        labels.insert(labels::TASK.into(), "fix".into());
-        let volume = Volume { labels, driver_opts: clone.driver_opts.clone(), ..Volume::default() };
-        assert_eq!(Clone::of(&volume), Some(clone));
-        assert_eq!(Snapshot::of(&volume), None);
+    fn a_name_is_one_word_of_plain_letters() {
+        for good in ["seeded", "v1.2_x-y", "team/seeded", &"a".repeat(100)] {
+            assert_eq!(checked_name(good).unwrap(), good);
+        }
+        for bad in ["", "-x", ".x", "a b", "ä", "a,b", &"a".repeat(101)] {
+            assert_eq!(checked_name(bad).unwrap_err().kind(), ErrorKind::Usage, "{bad}");
+        }
     }
 
     #[test]
-    fn what_the_kernel_could_not_be_told_is_no_clone() {
-        assert_eq!(Clone::over("k", snapshot().layers, "p_data", "/a:b/volumes", false), None);
-        assert_eq!(Clone::over("k", vec!["x".repeat(60); 60], "p_data", "/d/volumes", false), None);
-        assert_eq!(Clone::over("k", vec![], "p_data", "/d/volumes", false), None);
+    fn one_name_in_two_repositories_is_two_snapshots() {
+        assert_eq!(Snapshot::key_of("/a", "x"), Snapshot::key_of("/a", "x"));
+        assert_ne!(Snapshot::key_of("/a", "x"), Snapshot::key_of("/b", "x"));
+        assert_ne!(Snapshot::key_of("/a", "x"), Snapshot::key_of("/a", "y"));
     }
 }

@@ -7,12 +7,13 @@ mod reclaim;
 mod settle;
 mod snapshots;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use snapshots::snapshots;
 
 use crate::apply::{Setback, World};
-use crate::engine::Engine;
+use crate::engine::{Engine, Volume};
 use crate::error::{Kind, Result};
 use crate::event::Ticker;
 use crate::git::TrashEntry;
@@ -54,9 +55,24 @@ impl Real<'_> {
         snapshots::remove(self, snapshot).await
     }
 
+    /// The sandboxes that stand on a snapshot, by their clones' labels.
+    pub async fn clones_of(&self, snapshot: &Snapshot) -> Result<Vec<Volume>> {
+        snapshots::clones_of(self.engine, snapshot).await
+    }
+
+    /// The bytes on the disk of all layers of some snapshots, by the layers' names.
+    pub async fn sizes_of(&self, all: &[Snapshot]) -> Result<BTreeMap<String, u64>> {
+        snapshots::sizes_of(self.engine, all).await
+    }
+
+    /// Takes away what sandboxes have written that are gone, where nobody stands on it.
+    pub async fn tidy_layers(&self) -> Result<()> {
+        Box::pin(snapshots::sweep_layers(self)).await
+    }
+
     /// Takes away what runs that were killed have left of snapshots.
     pub async fn tidy_snapshots(&self) -> Result<()> {
-        snapshots::sweep_abandoned(self).await
+        Box::pin(snapshots::sweep_abandoned(self)).await
     }
 
     fn ready_timeout(&self) -> Duration {
@@ -66,10 +82,11 @@ impl Real<'_> {
 
 impl World for Real<'_> {
     async fn observe(&self, scope: &Scope) -> Result<Observed> {
-        observe::observe(self, scope).await
+        Box::pin(observe::observe(self, scope)).await
     }
 
     async fn perform(&self, action: &Action, ticker: &Ticker) -> Result<(), Setback> {
-        perform::perform(self, action, ticker).await
+        // On the heap: it is as large as the largest of all actions.
+        Box::pin(perform::perform(self, action, ticker)).await
     }
 }

@@ -15,6 +15,7 @@ use crate::plan::observed::{Answer, ContainerSeen, MadeBranch, NetworkSeen, Run,
 use crate::probe::{self, Asked, Probe};
 use crate::processes::{self, Process};
 use crate::site::Sandbox;
+use crate::snapshot::own_uppers;
 use crate::task::Identity;
 
 pub(super) async fn observe(world: &Real<'_>, scope: &Scope) -> Result<Observed> {
@@ -27,7 +28,7 @@ pub(super) async fn observe(world: &Real<'_>, scope: &Scope) -> Result<Observed>
             .map(async |reference| Ok::<_, crate::error::Error>((reference.clone(), engine.image(reference).await?))),
     );
     let (containers, networks, volumes, images) =
-        tokio::try_join!(engine.containers(&ours), engine.networks(), engine.volumes(&ours), images)?;
+        tokio::try_join!(engine.containers(&ours), engine.networks(), volumes(world, &scope.identity), images)?;
     let running: BTreeMap<&str, &Container> = containers
         .iter()
         .filter(|container| container.state == State::Running && !container.is_one_off())
@@ -48,20 +49,29 @@ pub(super) async fn observe(world: &Real<'_>, scope: &Scope) -> Result<Observed>
         answers: answers(scope, &running).await,
         containers: containers.iter().map(|container| seen(container, &networks)).collect(),
         networks: networks.iter().filter(|network| is_ours(network, &scope.identity)).map(network_seen).collect(),
-        volumes: volumes.into_iter().map(|volume| volume.name).collect(),
+        volumes,
     })
+}
+
+/// The sandbox's volumes, and what it writes into.
+async fn volumes(world: &Real<'_>, identity: &Identity) -> Result<BTreeSet<String>> {
+    let ours = labels::of(identity);
+    let (own, standing) =
+        tokio::try_join!(world.engine.volumes(&ours), world.engine.volumes(&[(labels::LAYERS, None)]))?;
+    let uppers = own_uppers(&standing, identity).into_iter().map(|upper| upper.name.clone());
+    Ok(own.iter().map(|volume| volume.name.clone()).chain(uppers).collect())
 }
 
 /// What the engine and the claims have of a sandbox whose repository is not there to be asked.
 pub(super) async fn remains(world: &Real<'_>, identity: &Identity) -> Result<Observed> {
     let ours = labels::of(identity);
     let (containers, networks, volumes) =
-        tokio::try_join!(world.engine.containers(&ours), world.engine.networks(), world.engine.volumes(&ours))?;
+        tokio::try_join!(world.engine.containers(&ours), world.engine.networks(), volumes(world, identity))?;
     Ok(Observed {
         claim: world.site.claims.read()?.of(identity).cloned(),
         containers: containers.iter().map(|container| seen(container, &networks)).collect(),
         networks: networks.iter().filter(|network| is_ours(network, identity)).map(network_seen).collect(),
-        volumes: volumes.into_iter().map(|volume| volume.name).collect(),
+        volumes,
         ..Observed::default()
     })
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::ready::Databases;
 use super::{Real, ready, reclaim, snapshots};
 use crate::apply::Setback;
 use crate::catalog;
@@ -35,13 +36,19 @@ pub(super) async fn perform(world: &Real<'_>, action: &Action, ticker: &Ticker) 
         Action::CreateVolume(spec) => Ok(create_volume(world, spec).await?),
         Action::MakeBase(base) => snapshots::make_base(world, base, ticker).await,
         Action::MakeUpper(spec) => snapshots::make_upper(world, spec).await,
+        Action::Flush { question, .. } => Ok(snapshots::flush(question).await?),
+        Action::Freeze { service, container, question } => {
+            Ok(snapshots::freeze(world, service, container, question).await?)
+        }
+        Action::KeepSnapshot(snapshot) => Ok(snapshots::keep(world, snapshot).await?),
         Action::CreateContainer(spec) => create_container(world, spec).await,
         Action::StartContainer { name } => start(world, name).await,
         Action::AwaitReady { service, container, question } => {
             Ok(ready::await_ready(world, service, container, question).await?)
         }
-        Action::PrepareDatabases { container, login, names, renamed_from, .. } => {
-            Ok(ready::prepare_databases(world, container, login, names, renamed_from).await?)
+        Action::PrepareDatabases { service, container, login, names, renamed_from, is_new } => {
+            let wanted = Databases { service, container, login, names, renamed_from, is_new: *is_new };
+            Ok(ready::prepare_databases(world, &wanted).await?)
         }
         Action::StopContainer { id, .. } => Ok(engine.stop(id).await?),
         Action::RemoveContainer { id, .. } => Ok(engine.remove_container(id).await?),

@@ -25,20 +25,11 @@ pub(super) async fn await_ready(world: &Real<'_>, service: &str, container: &str
         return await_end(world, service, container, limit).await;
     }
     tokio::select! {
-        exit = world.engine.watch(container) => {
-            let how = match exit? {
-                Exit::Code(code) => format!("ended with exit code {code}"),
-                Exit::Gone => "was removed".to_owned(),
-            };
-            Err(failure(world, service, container, &format!("{how} before it was ready")).await)
-        }
+        exit = world.engine.watch(container) => Err(ended(world, service, container, exit?).await),
         ready = tokio::time::timeout(limit, asked(world, container, question, limit)) => match ready {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(error),
-            Err(_) => {
-                let text = format!("was not ready after {} s", limit.as_secs());
-                Err(failure(world, service, container, &text).await.hint("set `ready_timeout_s` in the settings if it needs longer"))
-            }
+            Err(_) => Err(late(world, service, container, limit).await),
         }
     }
 }
@@ -77,6 +68,19 @@ async fn await_end(world: &Real<'_>, service: &str, container: &str, limit: Dura
     }
 }
 
+async fn ended(world: &Real<'_>, service: &str, container: &str, exit: Exit) -> Error {
+    let how = match exit {
+        Exit::Code(code) => format!("ended with exit code {code}"),
+        Exit::Gone => "was removed".to_owned(),
+    };
+    failure(world, service, container, &format!("{how} before it was ready")).await
+}
+
+async fn late(world: &Real<'_>, service: &str, container: &str, limit: Duration) -> Error {
+    let error = failure(world, service, container, &format!("was not ready after {} s", limit.as_secs())).await;
+    error.hint("set `ready_timeout_s` in the settings if it needs longer")
+}
+
 /// What happened to a service, with the last it said.
 pub(super) async fn failure(world: &Real<'_>, service: &str, container: &str, what: &str) -> Error {
     let error = Error::new(Kind::Service, format!("{service} {what}"));
@@ -89,40 +93,67 @@ pub(super) async fn failure(world: &Real<'_>, service: &str, container: &str, wh
     error.because(format!("its last lines:\n{}", text.join("\n")))
 }
 
+/// Databases that are to be in a server, which is to accept our password.
+pub(super) struct Databases<'a> {
+    pub(super) service: &'a str,
+    pub(super) container: &'a str,
+    pub(super) login: &'a Login,
+    pub(super) names: &'a [String],
+    pub(super) renamed_from: &'a [String],
+    pub(super) is_new: bool,
+}
+
 /// Makes our password open the server, and the databases exist.
 ///
-/// A volume that outlived its record has another password than ours, a clone has none. Inside the container the server
-/// trusts its own socket, so ours can be set there, the last of all: whoever logs in finds the databases. It goes in on
-/// standard input.
-pub(super) async fn prepare_databases(
-    world: &Real<'_>,
-    container: &str,
-    login: &Login,
-    names: &[String],
-    renamed_from: &[String],
-) -> Result<()> {
-    let Login { address, user, password } = login;
-    match probe::postgres_databases(*address, user, &password.0).await? {
-        Asked::Databases(there) if names.iter().all(|name| there.contains(name)) => return Ok(()),
-        Asked::PasswordRefused => {
-            // The server may be set to log statements, or those that fail.
-            let quiet =
-                "SET log_statement = none; SET log_min_duration_statement = -1; SET log_min_error_statement = panic;";
-            let renamed: Vec<String> = renamed_from.iter().zip(names).map(|(from, to)| renaming(from, to)).collect();
-            let renamed = renamed.concat();
-            let statement = format!("{quiet}\n{renamed}ALTER ROLE \"{user}\" PASSWORD '{}';\n", password.0);
-            let command =
-                ["psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--username", user, "--dbname", "postgres"];
-            let set = world.engine.exec_capture(container, &command, Some(statement.as_bytes()), None).await?;
-            if set.exit_code != 0 {
-                return Err(Error::new(Kind::Service, format!("{container} does not accept the sandbox's password"))
-                    .because(String::from_utf8_lossy(&set.stderr).trim().to_owned()));
-            }
-        }
-        _ => {}
+/// A volume that outlived its record has another password than ours, a clone has none.
+pub(super) async fn prepare_databases(world: &Real<'_>, wanted: &Databases<'_>) -> Result<()> {
+    let Databases { login: Login { address, user, password }, names, is_new, .. } = wanted;
+    let is_set = match is_new {
+        true => false,
+        false => match probe::postgres_databases(*address, user, &password.0).await? {
+            Asked::Databases(there) if names.iter().all(|name| there.contains(name)) => return Ok(()),
+            Asked::PasswordRefused => false,
+            Asked::Databases(_) | Asked::NotYet(_) => true,
+        },
+    };
+    if !is_set {
+        set_password(world, wanted).await?;
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     probe::create_databases(*address, user, &password.0, &names).await.map(drop)
+}
+
+/// Waits for a server inside its container, then has `psql` run what comes in.
+const WHEN_READY: &str = "until pg_isready --quiet --username \"$1\"; do sleep 0.02; done; \
+     exec psql --quiet --no-psqlrc --set=ON_ERROR_STOP=1 --username \"$1\" --dbname postgres";
+
+/// Inside the container the server trusts its own socket, so our password can be set there, the last of all: whoever logs in finds
+/// the databases. It goes in on standard input.
+async fn set_password(world: &Real<'_>, wanted: &Databases<'_>) -> Result<()> {
+    let Databases { service, container, login: Login { user, password, .. }, names, renamed_from, .. } = wanted;
+    // The server may be set to log statements, or those that fail.
+    // Nothing waits for the disk: what a crash of the machine undoes the next `up` does again.
+    let quiet = "SET synchronous_commit = off; SET log_statement = none; SET log_min_duration_statement = -1; SET log_min_error_statement = panic;";
+    let renamed: Vec<String> = renamed_from.iter().zip(*names).map(|(from, to)| renaming(from, to)).collect();
+    let renamed = renamed.concat();
+    let statement = format!("{quiet}\n{renamed}ALTER ROLE \"{user}\" PASSWORD '{}';\n", password.0);
+    let command = ["sh", "-c", WHEN_READY, "sh", user];
+    let limit = world.ready_timeout();
+    let set = world.engine.exec_capture(container, &command, Some(statement.as_bytes()), None);
+    let refused = |why: String| {
+        Error::new(Kind::Service, format!("{container} does not accept the sandbox's password")).because(why)
+    };
+    tokio::select! {
+        // Ended, it ends what is run in it too: that it has is to be seen first.
+        biased;
+        exit = world.engine.watch(container) => Err(ended(world, service, container, exit?).await),
+        set = tokio::time::timeout(limit, set) => match set {
+            Ok(Ok(set)) if set.exit_code == 0 => Ok(()),
+            Ok(Ok(set)) => Err(refused(String::from_utf8_lossy(&set.stderr).trim().to_owned())),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(late(world, service, container, limit).await),
+        }
+    }
 }
 
 /// Renames a database that is there, unless the new name is taken: for `psql`, which runs what the question answers.

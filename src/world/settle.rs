@@ -52,12 +52,13 @@ impl Real<'_> {
     }
 
     async fn settle_removals(&self, identity: &Identity) -> Result<()> {
-        let ours = labels::of(identity);
-        let (containers, volumes) = tokio::try_join!(self.engine.containers(&ours), self.engine.volumes(&ours))?;
+        let (ours, uppers) = (labels::of(identity), labels::upper_of(identity));
+        let (containers, volumes, uppers) =
+            tokio::try_join!(self.engine.containers(&ours), self.engine.volumes(&ours), self.engine.volumes(&uppers))?;
         // A dead one is not being removed: that has failed.
         let containers = containers.iter().filter(|container| container.state != State::Dead);
         let containers = containers.map(|container| self.engine.await_begun_removal(&container.id));
-        let volumes = volumes.iter().map(|volume| self.engine.volume(&volume.name));
+        let volumes = volumes.iter().chain(&uppers).map(|volume| self.engine.volume(&volume.name));
         tokio::try_join!(try_join_all(containers), try_join_all(volumes)).map(drop)
     }
 

@@ -153,7 +153,8 @@ fn base_snapshots_go_that_are_old_and_that_nothing_stands_on() {
     };
     let manifest = |key: &str, service: &str, created: &str| {
         let labels = serde_json::json!({ "sandbox.snapshot": key, "sandbox.layers": format!("layer-{key}"),
-            "sandbox.root": "999:999:700", "sandbox.service": service, "sandbox.kind": "base" });
+            "sandbox.created": created, "sandbox.kind": "base", "sandbox.frozen": serde_json::json!([{ "volume": "data", "service": service,
+            "image": "it", "layers": [format!("layer-{key}")], "databases": [] }]).to_string() });
         volume(&format!("sandbox_snapshot_{key}"), created, labels)
     };
     let (long_ago, now) = ("2026-01-01T00:00:00Z", jiff::Timestamp::now().strftime("%FT%TZ").to_string());
@@ -165,5 +166,5 @@ fn base_snapshots_go_that_are_old_and_that_nothing_stands_on() {
         manifest("young", "mysql", &now),
         volume("x_redis-data", long_ago, clone),
     ]);
-    insta::assert_snapshot!(desk.run(["gc", "--dry-run"]).succeeds(), @"remove  the base snapshot unused of postgres: no sandbox stands on it");
+    insta::assert_snapshot!(desk.run(["gc", "--dry-run"]).succeeds(), @"remove  the base snapshot unused (postgres): no sandbox stands on it");
 }

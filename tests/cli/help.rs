@@ -27,7 +27,8 @@ fn the_help_names_every_command_and_every_exit_code() {
       stop         Stop the containers, keep everything
       start        Start what was stopped
       down         Remove containers and network, keep worktree and claims
-      reset        Begin with new databases, keep worktree and claims
+      snapshot     Save the databases of a sandbox, for others to begin with
+      reset        Give a sandbox the databases that it began with, or those of a snapshot
       rm           Remove sandboxes whole; refuses to lose work
       merge        Merge a task's branch, then remove the sandbox
       undo         Bring back what `rm` took
@@ -68,17 +69,18 @@ fn the_help_names_every_command_and_every_exit_code() {
               Print version
 
     Exit codes:
-      0 done                       10 engine unreachable, refusing or too old
-      1 unexpected                 11 engine whose loopback is not ours
-      2 wrong usage                12 image not to be had
-      3 not a task name            13 a service failed
-      4 settings or Compose file   14 ports, subnets
-      5 repository, no base        15 another process is at work
-      6 git failed or too old      16 a file could not be read or written
-      7 no such sandbox            17 conflicts to be resolved first
-      8 would lose work           126 `exec`: not executable
-      9 protected, or not ours    127 `exec`: no such command
-                                  130 interrupted
+       0 done                      12 image not to be had
+       1 unexpected                13 a service failed
+       2 wrong usage               14 ports, subnets
+       3 not a task name           15 another process is at work
+       4 settings or Compose file  16 a file could not be read or written
+       5 repository, no base       17 conflicts to be resolved first
+       6 git failed or too old     18 no such snapshot
+       7 no such sandbox           19 there is such a snapshot
+       8 would lose work           20 sandboxes stand on the snapshot
+       9 protected, or not ours   126 `exec`: not executable
+      10 engine gone or too old   127 `exec`: no such command
+      11 engine of another host   130 interrupted
     `exec` passes the command's own exit code through.
     ");
 }

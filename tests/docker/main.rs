@@ -19,5 +19,6 @@ mod looking_in;
 mod rails;
 mod removal;
 mod rest;
+mod saved;
 mod snapshots;
 mod trouble;

@@ -9,25 +9,25 @@ use serde_json::Value;
 use crate::yard::{Yard, docker, inspect, labelled};
 
 /// A yard whose servers are like nobody else's, so that their base snapshots are its own.
-fn yard_of_its_own(scenario: &str, connections: u8) -> Yard {
+pub(crate) fn yard_of_its_own(scenario: &str, connections: u8) -> Yard {
     let yard = Yard::new(scenario);
     yard.set(&format!("variables: {{POSTGRES_MAX_CONNECTIONS: '{connections}'}}\n"));
     yard
 }
 
 /// A volume of a task, as the engine tells it.
-fn volume(yard: &Yard, task: &str, name: &str) -> Value {
+pub(crate) fn volume(yard: &Yard, task: &str, name: &str) -> Value {
     let found = inspect("volume", &yard.has("volume", task));
-    let ends = |it: &&Value| it["Name"].as_str().unwrap().ends_with(&format!("_{name}"));
-    found.iter().find(ends).unwrap_or_else(|| panic!("{task} has no volume {name}")).clone()
+    let is_it = |it: &&Value| it["Labels"]["com.docker.compose.volume"] == name;
+    found.iter().find(is_it).unwrap_or_else(|| panic!("{task} has no volume {name}")).clone()
 }
 
-fn label(volume: &Value, label: &str) -> String {
+pub(crate) fn label(volume: &Value, label: &str) -> String {
     volume["Labels"][label].as_str().unwrap_or_default().to_owned()
 }
 
 /// What is in a volume: names, modes, owners and contents of all files.
-fn picture(yard: &Yard, volume: &str) -> String {
+pub(crate) fn picture(yard: &Yard, volume: &str) -> String {
     let image = inspect("container", &[yard.container("a", "postgres")])[0]["Config"]["Image"].clone();
     let mount = format!("{volume}:/it:ro");
     let script = "cd /it && find . -printf '%p %m %u %g %s\\n' | sort && find . -type f | sort | xargs sha256sum";
@@ -88,48 +88,44 @@ fn no_password_but_its_own_ever_opens_a_clone() {
     let yard = yard_of_its_own("password", 33);
     yard.up("a");
     let others = [yard.env("a")["PGPASSWORD"].clone(), "postgres".to_owned(), String::new()];
-    // The numbers are those of the plan, unless somebody takes them meanwhile.
-    let plan = yard.plan("b");
-    let slot =
-        plan.split("claim slot ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().parse::<u16>().unwrap();
-    let port = yard.env("a")["PGPORT"].parse::<u16>().unwrap() - slot_of(&yard, "a") + slot;
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let asks = others.iter().map(|password| {
-            let over = &over;
-            scope.spawn(move || {
-                let mut asked = 0;
-                while !over.load(Ordering::SeqCst) {
-                    let mut psql = Command::new("psql");
-                    psql.args([
-                        "-X",
-                        "-w",
-                        "-h",
-                        "127.0.0.1",
-                        "-p",
-                        &port.to_string(),
-                        "-U",
-                        "postgres",
-                        "-c",
-                        "SELECT 1",
-                    ]);
-                    psql.env("PGPASSWORD", password).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-                    assert!(!psql.status().unwrap().success(), "a password of another opened it");
-                    asked += 1;
-                }
-                asked
-            })
-        });
-        let asks: Vec<_> = asks.collect();
+    let port = port_to_be(&yard, "b", "a");
+    never_opens(port, &others, || {
         yard.up("b");
         yard.sandbox(&["stop", "b"]).ok();
         yard.sandbox(&["start", "b"]).ok();
+    });
+    assert_eq!(yard.env("b")["PGPORT"], port.to_string());
+    assert_eq!(yard.sql("b", "SELECT 1"), "1");
+}
+
+/// Tries passwords at a port all the while that something is done.
+pub(crate) fn never_opens(port: u16, passwords: &[String], act: impl FnOnce()) {
+    let over = AtomicBool::new(false);
+    let ask = |password: &String| {
+        let mut asked = 0;
+        while !over.load(Ordering::SeqCst) {
+            let mut psql = Command::new("psql");
+            psql.args(["-X", "-w", "-h", "127.0.0.1", "-p", &port.to_string(), "-U", "postgres", "-c", "SELECT 1"]);
+            psql.env("PGPASSWORD", password).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            assert!(!psql.status().unwrap().success(), "a password of another opened it");
+            asked += 1;
+        }
+        asked
+    };
+    thread::scope(|scope| {
+        let asks: Vec<_> = passwords.iter().map(|password| scope.spawn(|| ask(password))).collect();
+        act();
         over.store(true, Ordering::SeqCst);
         let asked: Vec<usize> = asks.into_iter().map(|ask| ask.join().unwrap()).collect();
         assert!(asked.iter().all(|asked| *asked > 5), "{asked:?}");
     });
-    assert_eq!(yard.env("b")["PGPORT"], port.to_string());
-    assert_eq!(yard.sql("b", "SELECT 1"), "1");
+}
+
+/// The port that a task's Postgres is going to have, unless somebody takes it meanwhile.
+pub(crate) fn port_to_be(yard: &Yard, task: &str, like: &str) -> u16 {
+    let plan = yard.plan(task);
+    let slot = plan.split("claim slot ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    yard.env(like)["PGPORT"].parse::<u16>().unwrap() - slot_of(yard, like) + slot.parse::<u16>().unwrap()
 }
 
 fn slot_of(yard: &Yard, task: &str) -> u16 {
@@ -143,7 +139,7 @@ fn nothing_starts_on_half_of_its_data() {
     let yard = yard_of_its_own("half", 34);
     yard.up("a");
     let layer = label(&volume(&yard, "a", "postgres-data"), "sandbox.layers");
-    let upper = volume(&yard, "a", "redis-data_cow")["Name"].as_str().unwrap().to_owned();
+    let upper = label(&volume(&yard, "a", "redis-data"), "sandbox.upper");
     yard.sandbox(&["down", "a"]).ok();
     docker(&["volume", "rm", &layer]);
     yard.sandbox(&["up", "a"]).ends_with(13).says(&["postgres", &layer, "sandbox reset a"]);

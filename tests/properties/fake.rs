@@ -22,6 +22,13 @@ pub fn commit() -> CommitId {
     CommitId::parse(&"a".repeat(40)).unwrap()
 }
 
+/// Whether a volume is what a clone writes into.
+fn written_into_by(upper: &str, clone: &str) -> bool {
+    // The older of a clone stands behind the same name.
+    let (first, number) = clone.split_once('.').map_or((clone, 1), |(first, number)| (first, number.parse().unwrap()));
+    snapshot::nth(&snapshot::upper_name(first), number) == upper
+}
+
 /// Everything that is outside.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
@@ -61,6 +68,8 @@ pub struct Tree {
 pub struct Container {
     pub seen: ContainerSeen,
     pub ready: bool,
+    /// The volumes that it mounts.
+    pub mounts: Vec<String>,
 }
 
 impl State {
@@ -252,7 +261,8 @@ impl State {
             }
             Action::CreateVolume(spec) => {
                 self.claimed()?;
-                let stands = spec.driver_opts.is_empty() || self.volumes.contains(&snapshot::upper_of(&spec.name));
+                let upper = spec.labels.get(labels::UPPER);
+                let stands = spec.driver_opts.is_empty() || upper.is_some_and(|upper| self.volumes.contains(upper));
                 ground(stands, "there is nothing to write into")?;
                 self.volumes.insert(spec.name.clone());
             }
@@ -263,7 +273,7 @@ impl State {
             Action::MakeUpper(spec) => {
                 self.claimed()?;
                 ground(self.snapshots.contains(&spec.snapshot), "no such snapshot")?;
-                let clone = self.volumes.iter().find(|volume| snapshot::upper_of(volume) == spec.volume.name);
+                let clone = self.volumes.iter().find(|volume| written_into_by(&spec.volume.name, volume));
                 ground(clone.is_none(), "it is written into")?;
                 self.volumes.insert(spec.volume.name.clone());
             }
@@ -291,7 +301,11 @@ impl State {
                     networks,
                     run: Run::Off,
                 };
-                self.containers.push(Container { seen, ready: false });
+                let mounts = spec.mounts.iter().map(|mount| mount.source.clone()).collect();
+                self.containers.push(Container { seen, ready: false, mounts });
+            }
+            Action::Flush { .. } | Action::Freeze { .. } | Action::KeepSnapshot(_) => {
+                return Err(broken("no plan of a sandbox has that"));
             }
             Action::StartContainer { name } => {
                 self.claimed()?;
@@ -307,12 +321,11 @@ impl State {
                     found.seen.run = Run::EndedWell;
                 }
             }
-            Action::PrepareDatabases { service, names, .. } => {
-                let ready = self
-                    .containers
-                    .iter()
-                    .any(|it| it.seen.service == *service && it.ready && it.seen.run == Run::Running);
-                ground(ready, "the server is not ready")?;
+            Action::PrepareDatabases { service, names, is_new, .. } => {
+                let running = |it: &&mut Container| it.seen.service == *service && it.seen.run == Run::Running;
+                let server = self.containers.iter_mut().find(running).ok_or_else(|| broken("there is no server"))?;
+                ground(server.ready || *is_new, "the server is not ready")?;
+                server.ready = true;
                 self.databases.entry(service.clone()).or_default().extend(names.clone());
             }
             Action::StopContainer { id, .. } => {
@@ -326,8 +339,8 @@ impl State {
                 self.networks.retain(|network| network.id != *id);
             }
             Action::RemoveVolume { name } => {
-                ground(self.containers.is_empty(), "the volume may be in use")?;
-                let clone = self.volumes.iter().any(|clone| snapshot::upper_of(clone) == *name);
+                ground(!self.containers.iter().any(|it| it.mounts.contains(name)), "the volume is in use")?;
+                let clone = self.volumes.iter().any(|clone| written_into_by(name, clone));
                 ground(!clone, "a clone would be left without what it has written")?;
                 self.volumes.remove(name);
             }

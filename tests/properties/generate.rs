@@ -11,7 +11,7 @@ use sandbox::plan::Desired;
 use sandbox::plan::action::{Login, Question, Secret};
 use sandbox::plan::desired::{CloneWanted, Dependency, FileWanted, ServiceWanted, Stack};
 use sandbox::plan::observed::{ContainerSeen, NetworkSeen, Run};
-use sandbox::record::{Record, Stage};
+use sandbox::record::{Data, On, Record, Stage};
 use sandbox::snapshot::{self, BaseWanted};
 use sandbox::task::{Identity, Names, TaskName};
 
@@ -60,9 +60,40 @@ pub fn record() -> Record {
 /// One to four services, each depending on some before it.
 fn desired() -> impl Strategy<Value = Desired> {
     let service = (0..5_u8, any::<bool>(), any::<bool>(), any::<[bool; 4]>());
-    (prop::collection::vec(service, 1..5), any::<bool>()).prop_map(|(services, new_branch)| {
-        desired_of(services.iter().enumerate().map(|(number, it)| wanted(number, *it)).collect(), new_branch)
+    (prop::collection::vec(service, 1..5), any::<bool>(), any::<bool>()).prop_map(|(services, new_branch, reset)| {
+        let wanted = services.iter().enumerate().map(|(number, it)| wanted(number, *it)).collect();
+        let desired = desired_of(wanted, new_branch);
+        if reset { replacing(desired) } else { desired }
     })
+}
+
+/// The same sandbox with other volumes in the place of all clones.
+pub fn replacing(mut desired: Desired) -> Desired {
+    let stack = &mut desired.stack;
+    let clones = stack.clones.clone();
+    let second = |name: &mut String| {
+        if clones.iter().any(|clone| clone.volume == *name || clone.upper.name == *name) {
+            *name = snapshot::nth(name, 2);
+        }
+    };
+    for service in &mut stack.services {
+        service.volumes.iter_mut().for_each(second);
+        service.container.mounts.iter_mut().for_each(|mount| second(&mut mount.source));
+    }
+    for volume in &mut stack.volumes {
+        second(&mut volume.name);
+        volume.labels.values_mut().for_each(second);
+    }
+    for clone in &mut stack.clones {
+        stack.superseded.extend([clone.volume.clone(), clone.upper.name.clone()]);
+        second(&mut clone.volume);
+        second(&mut clone.upper.name);
+    }
+    if !clones.is_empty() {
+        let replace = clones.into_iter().map(|clone| clone.volume).collect();
+        desired.record.pending = Some(Data { replace, on: On::Base });
+    }
+    desired
 }
 
 /// A sandbox of these services.
@@ -81,7 +112,14 @@ pub fn desired_of(wanted: Vec<ServiceWanted>, new_branch: bool) -> Desired {
             BTreeMap::new()
         }
     };
-    let volumes = volumes.map(|name| VolumeSpec { driver_opts: opts(&name), name, ..VolumeSpec::default() }).collect();
+    let writes = |name: &str| {
+        let clone = clones.iter().find(|clone| clone.volume == *name);
+        clone.map(|clone| (labels::UPPER.to_owned(), clone.upper.name.clone())).into_iter().collect()
+    };
+    let volumes = volumes.filter(|name| !snapshot::is_upper(name));
+    let volumes = volumes
+        .map(|name| VolumeSpec { driver_opts: opts(&name), labels: writes(&name), name, ..VolumeSpec::default() })
+        .collect();
     let branch = if new_branch {
         BranchSource::New { name: "fix".into(), at: commit() }
     } else {
@@ -97,7 +135,7 @@ pub fn desired_of(wanted: Vec<ServiceWanted>, new_branch: bool) -> Desired {
         worktree: AddWorktree { path: WORKTREE.into(), branch },
         excludes: vec!["/.env.worktree".into()],
         files: vec![file(".env.worktree"), file("compose.yaml")],
-        stack: Stack { networks: vec![network], volumes, clones, services: wanted },
+        stack: Stack { networks: vec![network], volumes, clones, superseded: Vec::new(), services: wanted },
         awaits_images: false,
     }
 }
@@ -109,6 +147,7 @@ fn clone(service: &ServiceWanted) -> Option<CloneWanted> {
     let base = BaseWanted {
         key: format!("base of {image}"),
         service: service.name.clone(),
+        volume: "data".into(),
         layer: "layer".into(),
         target: "/data".into(),
         container: service.container.clone(),
@@ -118,10 +157,14 @@ fn clone(service: &ServiceWanted) -> Option<CloneWanted> {
     let upper = VolumeSpec { name: upper.clone(), ..VolumeSpec::default() };
     Some(CloneWanted {
         volume: volume.clone(),
+        key: "data".into(),
+        service: service.name.clone(),
         upper,
         snapshot: base.key.clone(),
         layers: vec![base.layer.clone()],
         image,
+        root: None,
+        has_manifest: true,
         base: Some(Box::new(base)),
     })
 }
@@ -134,7 +177,7 @@ pub fn wanted(number: usize, (question, volume, healthy, depends): (u8, bool, bo
         password: Secret("secret".into()),
     };
     let data = volume.then(|| format!("blog_fix_{name}-data"));
-    let upper = data.as_ref().filter(|_| question == 0).map(|data| snapshot::upper_of(data));
+    let upper = data.as_ref().filter(|_| question == 0).map(|data| snapshot::upper_name(data));
     let volumes: Vec<String> = data.into_iter().chain(upper).collect();
     let mount = |source: &String| MountSpec {
         kind: MountKind::Volume,
@@ -192,6 +235,18 @@ fn state(desired: &Desired) -> impl Strategy<Value = State> + use<> {
             found.push(stray_container(&networks));
         }
         let volumes = services.iter().zip(&containers).filter(|(_, parts)| parts[0] || parts[5]);
+        // Of a reset that was cut short the new ones may be there beside the old.
+        let volumes = volumes.flat_map(|(service, parts)| {
+            let (new, old) = (service.volumes.clone(), older(service));
+            if old == new || parts[4] && parts[1] {
+                new
+            } else if parts[4] {
+                [old, new].concat()
+            } else {
+                old
+            }
+        });
+        let volumes: BTreeSet<String> = volumes.collect();
         let record = worktree.as_ref().and_then(|tree| tree.record.clone());
         // Whoever has containers or a half-made worktree has claimed before.
         let claimed = claimed || !found.is_empty() || worktree.as_ref().is_some_and(|tree| tree.record.is_none());
@@ -210,7 +265,7 @@ fn state(desired: &Desired) -> impl Strategy<Value = State> + use<> {
                 .collect(),
             images: if images { ["image0".to_owned(), "image1".to_owned()].into() } else { BTreeSet::new() },
             snapshots: BTreeSet::new(),
-            volumes: volumes.flat_map(|(service, _)| service.volumes.clone()).collect(),
+            volumes,
             containers: found,
             networks,
             databases: BTreeMap::new(),
@@ -219,6 +274,11 @@ fn state(desired: &Desired) -> impl Strategy<Value = State> + use<> {
             others: BTreeSet::new(),
         }
     })
+}
+
+/// The volumes that a service had before the ones that it is to have.
+pub fn older(service: &ServiceWanted) -> Vec<String> {
+    service.volumes.iter().map(|name| name.trim_end_matches(".2").to_owned()).collect()
 }
 
 fn other_numbers() -> Record {
@@ -255,6 +315,7 @@ fn container(service: &ServiceWanted, parts: [bool; 7], networks: &[NetworkSeen]
     let [there, running, right_hash, right_image, attached, _, ended_well] = parts;
     there.then(|| Container {
         ready: running,
+        mounts: if right_hash { service.volumes.clone() } else { older(service) },
         seen: ContainerSeen {
             id: format!("id of the old {}", service.name),
             name: service.container.name.clone(),
@@ -285,5 +346,5 @@ fn stray_container(networks: &[NetworkSeen]) -> Container {
         networks: networks.iter().map(|network| network.id.clone()).collect(),
         run: Run::Running,
     };
-    Container { seen, ready: true }
+    Container { seen, ready: true, mounts: Vec::new() }
 }

@@ -11,12 +11,13 @@ mod plans;
 use std::collections::BTreeSet;
 
 use fake::{Fake, State};
-use generate::{Case, case};
+use generate::{Case, case, older};
 use proptest::prelude::*;
 use sandbox::apply::{Outcome, Stop, World, apply};
 use sandbox::error::Kind;
 use sandbox::event::Sink;
 use sandbox::git::{Listing, Objection};
+use sandbox::plan::desired::ServiceWanted;
 use sandbox::plan::observed::Scope;
 use sandbox::plan::{Desired, Observed, Plan, Removal, reconcile};
 use sandbox::removal;
@@ -59,7 +60,9 @@ async fn up_that_fails(case: &Case) -> Fake {
 async fn assert_up(world: &Fake, desired: &Desired) -> Result<(), TestCaseError> {
     let outcome = up(world, desired).await;
     prop_assert!(outcome.setbacks.is_empty(), "{:?}", outcome.setbacks);
-    let next = next_plan(world, desired).await;
+    // What was to be replaced is.
+    let desired = Desired { record: desired.record.clone().settled(), ..desired.clone() };
+    let next = next_plan(world, &desired).await;
     prop_assert!(next.is_empty(), "{next}");
     Ok(())
 }
@@ -170,7 +173,23 @@ proptest! {
             let before = case.state.volumes.clone();
             let world = up_that_fails(&case).await;
             let _ = up(&world, &case.desired).await;
-            prop_assert!(world.state().volumes.is_superset(&before));
+            let superseded = case.desired.stack.superseded.iter().cloned().collect();
+            prop_assert!(world.state().volumes.is_superset(&(&before - &superseded)));
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn the_old_data_is_there_until_all_of_the_new_serves(case in case()) {
+        block_on(async {
+            let before = case.state.volumes.clone();
+            let state = up_that_fails(&case).await.state();
+            let gone = |service: &ServiceWanted| older(service).iter().any(|it| before.contains(it) && !state.volumes.contains(it));
+            let serves = |service: &ServiceWanted| state.containers.iter().any(|it| it.seen.service == service.name && it.mounts == service.volumes);
+            let stack = &case.desired.stack;
+            if stack.services.iter().any(gone) {
+                prop_assert!(stack.services.iter().all(|it| it.volumes == older(it) || serves(it)), "{state:?}");
+            }
             Ok(())
         })?;
     }

@@ -6,6 +6,8 @@ use sandbox::event::Sink;
 use sandbox::plan::observed::{Run, Scope};
 use sandbox::plan::{Desired, Extent, Observed, Removal, reconcile, teardown};
 
+use sandbox::snapshot::is_upper;
+
 use crate::block_on;
 use crate::fake::{Fake, State};
 use crate::generate::{desired_of, wanted};
@@ -50,17 +52,16 @@ fn the_first_up_makes_everything_and_overlaps_what_it_can() {
      9. write a file (missing) after 4, 6, 7
     10. create network blog_fix_default (missing) after 3
     11. make the base snapshot of s0 (missing) after 3, 1
-    12. create volume blog_fix_s0-data_cow (missing) after 3, 11
+    12. create volume sandbox_upper_blog_fix_s0-data (missing) after 3, 11
     13. create volume blog_fix_s0-data (missing) after 3, 12
     14. create volume blog_fix_s1-data (missing) after 3
     15. create container blog_fix-s0-1 (missing) after 1, 4, 10, 13
     16. start container blog_fix-s0-1 (follows from the container) after 15, 3
-    17. wait until s0 is ready (not known to be ready) after 16
-    18. prepare databases development and test (not known to be ready) after 17
-    19. create container blog_fix-s1-1 (missing) after 2, 4, 10, 14
-    20. start container blog_fix-s1-1 (follows from the container) after 19, 3, 18
-    21. wait until s1 is ready (not known to be ready) after 20
-    22. record that the sandbox is established (follows from the rest) after 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21
+    17. prepare databases development and test (not known to be ready) after 16
+    18. create container blog_fix-s1-1 (missing) after 2, 4, 10, 14
+    19. start container blog_fix-s1-1 (follows from the container) after 18, 3, 17
+    20. wait until s1 is ready (not known to be ready) after 19
+    21. record that the sandbox is established (follows from the rest) after 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20
     ");
 }
 
@@ -141,7 +142,7 @@ fn removal_goes_from_containers_to_the_claim() {
     4. remove worktree /src/blog-wt/fix (asked for) after 1, 2
     5. remove volume blog_fix_s0-data (asked for) after 1, 2, 4
     6. remove volume blog_fix_s1-data (asked for) after 1, 2, 4
-    7. remove volume blog_fix_s0-data_cow (asked for) after 1, 2, 4, 5
+    7. remove volume sandbox_upper_blog_fix_s0-data (asked for) after 1, 2, 4, 5, 6
     8. delete branch fix (asked for) after 4
     9. release the claim (asked for) after 1, 2, 3, 4, 5, 6, 7, 8
     ");
@@ -160,7 +161,7 @@ fn a_forced_removal_moves_the_worktree_into_the_trash_before_anything_else() {
     4. remove network blog_fix_default (asked for) after 2, 3
     5. remove volume blog_fix_s0-data (asked for) after 2, 3, 1
     6. remove volume blog_fix_s1-data (asked for) after 2, 3, 1
-    7. remove volume blog_fix_s0-data_cow (asked for) after 2, 3, 1, 5
+    7. remove volume sandbox_upper_blog_fix_s0-data (asked for) after 2, 3, 1, 5, 6
     8. delete branch fix (asked for) after 1
     9. release the claim (asked for) after 1, 2, 3, 4, 5, 6, 7, 8
     ");
@@ -188,6 +189,10 @@ fn on_an_engine_that_cannot_mount_clones_all_databases_begin_anew() {
     let mut plain = with_clones.clone();
     plain.stack.clones.clear();
     plain.stack.volumes.iter_mut().for_each(|volume| volume.driver_opts.clear());
+    for service in &mut plain.stack.services {
+        service.volumes.retain(|name| !is_upper(name));
+        service.container.mounts.retain(|mount| !is_upper(&mount.source));
+    }
     let world = Fake::new(State::default(), 0).without_clones();
     let resolve = async |learnt: &Learnt| Ok(if learnt.no_clones { plain.clone() } else { with_clones.clone() });
     block_on(converge(&world, resolve, &Sink::null(), &Stop::never())).unwrap();

@@ -9,22 +9,19 @@ use crate::plan::{Action, Cause};
 impl<'a> Planner<'a> {
     pub(super) fn volumes(&mut self) {
         let desired = self.desired;
+        // That there will be others is on disk before the first of them: whoever comes next makes all of them.
+        let pending = desired.record.pending.as_ref().and_then(|_| self.on(Made::Record));
         for volume in desired.stack.volumes.iter().filter(|volume| !self.observed.volumes.contains(&volume.name)) {
-            let clones = &desired.stack.clones;
-            // It is made with the clone that writes into it.
-            if clones.iter().any(|clone| clone.upper.name == volume.name) {
-                continue;
-            }
-            let clone = clones.iter().find(|clone| clone.volume == volume.name);
-            let upper = clone.and_then(|clone| self.upper(clone));
-            let after = [self.on(Made::Claim), upper];
+            let clone = desired.stack.clones.iter().find(|clone| clone.volume == volume.name);
+            let upper = clone.and_then(|clone| self.upper(clone, pending));
+            let after = [self.on(Made::Claim), pending, upper];
             let step = self.add(Action::CreateVolume(volume.clone()), Cause::Missing, &after);
             self.note(Made::Volume(&volume.name), step);
         }
     }
 
-    /// The upper of a clone that is not there. An older one is nobody's: it goes.
-    fn upper(&mut self, clone: &'a CloneWanted) -> Option<StepId> {
+    /// The upper of a clone that is not there.
+    fn upper(&mut self, clone: &'a CloneWanted, pending: Option<StepId>) -> Option<StepId> {
         // Should there be one by now, whoever performs it says so, and everything is decided anew: on which layer the clone is to
         // stand above all.
         let base = clone.base.as_ref().and_then(|base| {
@@ -38,10 +35,26 @@ impl<'a> Planner<'a> {
             volume: clone.upper.clone(),
             snapshot: clone.snapshot.clone(),
             layers: clone.layers.clone(),
+            root: clone.root,
+            has_manifest: clone.has_manifest,
             of: self.desired.record.claim.identity.clone(),
             image: clone.image.clone(),
         });
         let claim = self.on(Made::Claim);
-        self.add(Action::MakeUpper(spec), Cause::Missing, &[claim, base])
+        self.add(Action::MakeUpper(spec), Cause::Missing, &[claim, pending, base])
+    }
+
+    /// What others have come in the place of goes when these serve.
+    pub(super) fn superseded(&mut self) {
+        let (desired, observed) = (self.desired, self.observed);
+        let services = desired.stack.services.iter();
+        let mut after: Vec<Option<StepId>> = vec![self.on(Made::Claim)];
+        after.extend(services.flat_map(|it| [self.on(Made::Started(&it.name)), self.on(Made::Ready(&it.name))]));
+        after.extend(observed.containers.iter().map(|container| self.on(Made::Cleared(&container.id))));
+        let mut earlier = None;
+        for name in desired.stack.superseded.iter().filter(|name| observed.volumes.contains(*name)) {
+            let action = Action::RemoveVolume { name: name.clone() };
+            earlier = self.add(action, Cause::Superseded, &[&after[..], &[earlier]].concat());
+        }
     }
 }

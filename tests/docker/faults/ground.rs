@@ -19,6 +19,9 @@ const NOTES: &str = "a-notes";
 /// What it is merged into, where it is.
 const MERGED: &str = "a-merged";
 
+/// What a snapshot of it is called.
+const SAVED: &str = "saved";
+
 /// Where the points of one worker are tried.
 #[derive(Debug)]
 pub(super) struct Ground {
@@ -83,6 +86,50 @@ impl Ground {
         assert_eq!(self.yard.git(&["log", "-1", "--format=%s", MERGED]), "Work of today");
     }
 
+    /// A sandbox that is up, with something in all its databases.
+    pub(super) fn bring_up_with_a_note(&self) {
+        self.yard.up(TASK);
+        self.yard.leave_a_note(TASK);
+    }
+
+    /// All databases are as they were, or all are new.
+    pub(super) fn assert_note_in_all_or_none(&self) {
+        let tables = self.yard.sql(TASK, "SELECT count(*) FROM pg_class WHERE relname = 'notes'");
+        assert_eq!(tables, self.yard.redis(TASK, "EXISTS note"), "Postgres and Redis are of two times");
+    }
+
+    /// How many volumes are there that the task wrote into once, and stands on.
+    pub(super) fn frozen(&self) -> usize {
+        self.yard.up(TASK);
+        let clones = docker(&["volume", "ls", "--quiet", "--filter=label=sandbox.upper", &self.label()]);
+        let layers = docker(
+            &[
+                &["volume", "inspect", "--format={{index .Labels \"sandbox.layers\"}}"][..],
+                &clones.lines().collect::<Vec<_>>(),
+            ]
+            .concat(),
+        );
+        layers.matches("sandbox_upper_").count()
+    }
+
+    fn label(&self) -> String {
+        format!("--filter=label=sandbox.repo={}", self.yard.repo.join(".git").display())
+    }
+
+    /// Nothing of the data is gone, and the snapshot is there whole, or not at all.
+    pub(super) fn assert_saved_or_not(&self) {
+        self.yard.assert_note_is_kept(TASK);
+        let listed = self.yard.sandbox(&["snapshot", "ls", "--json"]).ok().json();
+        let all_whole = listed["snapshots"].as_array().unwrap().iter().all(|snapshot| snapshot["whole"] == true);
+        assert!(all_whole, "{listed}");
+    }
+
+    /// Removes the snapshot, where there is one.
+    pub(super) fn remove_saved(&self) {
+        let ran = self.yard.sandbox(&["snapshot", "rm", SAVED]);
+        assert!(matches!(ran.code, Some(0 | 18)), "snapshot rm should have ended with 0 or 18\n{ran}");
+    }
+
     /// Work that is nowhere but in the worktree, and on its branch.
     pub(super) fn leave_notes(&self) {
         let worktree = self.yard.worktree(TASK);
@@ -141,9 +188,9 @@ impl Ground {
     }
 
     /// Brings the task up, in one go and whole.
-    pub(super) fn converge(&self) {
+    pub(super) fn converge(&self, frozen: usize) {
         self.yard.up(TASK);
-        self.yard.assert_whole(TASK);
+        self.yard.assert_whole_beside(TASK, frozen);
         self.yard.assert_as_desired(TASK);
     }
 
@@ -206,7 +253,8 @@ pub(super) struct Strays(BTreeSet<String>);
 
 /// A verb with its flags, and the task.
 fn words(verb: &str) -> Vec<&str> {
-    verb.split(' ').chain([TASK]).collect()
+    let name = (verb == "snapshot save").then_some(SAVED);
+    verb.split(' ').chain([TASK]).chain(name).collect()
 }
 
 fn lines(text: &str) -> BTreeSet<String> {

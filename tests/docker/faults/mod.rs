@@ -107,6 +107,16 @@ fn a_merge_killed_at_any_git_command_is_finished_by_the_next() {
 }
 
 #[test]
+fn a_reset_killed_at_any_request_has_the_old_data_or_the_new() {
+    println!("{}", Case { killed: "reset", door: Door::Engine, then: "up" }.try_all());
+}
+
+#[test]
+fn a_save_killed_at_any_request_keeps_all_data() {
+    println!("{}", Case { killed: "snapshot save", door: Door::Engine, then: "up" }.try_all());
+}
+
+#[test]
 fn with_a_slow_engine_everything_takes_longer_and_ends_the_same() {
     let yard = Yard::new("slow-engine");
     let proxy = Proxy::slow(yard.directory.join("engine.sock"), Duration::from_millis(150));

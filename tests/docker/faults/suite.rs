@@ -104,7 +104,10 @@ impl Case {
         let tried = stage(Verdict::Stuck, || {
             let (removes, forced) = (self.killed.starts_with("rm"), self.killed.ends_with("--force"));
             let merges = self.killed.starts_with("merge");
-            if removes {
+            let (resets, saves) = (self.killed == "reset", self.killed == "snapshot save");
+            if resets || saves {
+                ground.bring_up_with_a_note();
+            } else if removes {
                 ground.bring_up_with_merged_work();
             } else if merges {
                 ground.bring_up_with_work_to_merge();
@@ -118,7 +121,12 @@ impl Case {
             if cut.at.is_none() {
                 cut.ran.ok();
             } else if self.then == "up" {
-                ground.converge();
+                ground.converge(if saves { ground.frozen() } else { 0 });
+            }
+            if resets {
+                ground.assert_note_in_all_or_none();
+            } else if saves {
+                ground.assert_saved_or_not();
             }
             if forced {
                 ground.remove_by_force();
@@ -128,6 +136,9 @@ impl Case {
                 ground.merge(self.killed);
             }
             ground.remove();
+            if saves {
+                ground.remove_saved();
+            }
         });
         let strays = strays.as_ref();
         let tried = tried

@@ -29,6 +29,9 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_sandbox");
 /// The label that says whose a resource is.
 const REPO_LABEL: &str = "sandbox.repo";
 
+/// The label of what clones write into: the repository.
+const UPPER_LABEL: &str = "sandbox.upper.repo";
+
 /// The label that says to which yard a resource belongs that the program did not make.
 const STRAY_LABEL: &str = "dt-yard";
 
@@ -234,6 +237,13 @@ impl Yard {
         labels
     }
 
+    /// The labels of what its clones write into.
+    pub(crate) fn upper_labels(&self, task: Option<&str>) -> Vec<String> {
+        let mut labels = vec![format!("{UPPER_LABEL}={}", self.common_dir())];
+        labels.extend(task.map(|task| format!("sandbox.upper.task={task}")));
+        labels
+    }
+
     /// The label of what a scenario makes itself: it goes with the yard.
     pub(crate) fn stray_label(&self) -> String {
         format!("{STRAY_LABEL}={}", self.directory.display())
@@ -247,6 +257,9 @@ impl Yard {
     /// What the engine has of a task: ids, of volumes names.
     pub(crate) fn has(&self, kind: &str, task: &str) -> Vec<String> {
         let mut ids = labelled(kind, &self.labels(Some(task)));
+        if kind == "volume" {
+            ids.extend(labelled(kind, &self.upper_labels(Some(task))));
+        }
         ids.sort();
         ids
     }
@@ -261,11 +274,17 @@ impl Yard {
         found.into_iter().next().unwrap()
     }
 
-    /// Checks that a task is whole: one container a service, one network, two volumes.
+    /// Checks that a task is whole: one container a service, one network, four volumes.
     #[track_caller]
     pub(crate) fn assert_whole(&self, task: &str) {
+        self.assert_whole_beside(task, 0);
+    }
+
+    /// The same where so many volumes are there that it wrote into once, and that are snapshots now.
+    #[track_caller]
+    pub(crate) fn assert_whole_beside(&self, task: &str, frozen: usize) {
         let counts = KINDS.map(|kind| self.has(kind, task).len());
-        assert_eq!(counts, [2, 1, 4], "containers, networks and volumes of {task}");
+        assert_eq!(counts, [2, 1, 4 + frozen], "containers, networks and volumes of {task}");
         assert_eq!(self.view(task)["state"], "running");
     }
 
@@ -333,7 +352,9 @@ fn sweep_the_dead() {
 /// Removes what the engine has of the repositories in a yard, then the yard.
 fn empty(directory: &Path) {
     for repository in repositories(directory, 2) {
-        sweep(&format!("{REPO_LABEL}={}", repository.display()));
+        for label in [REPO_LABEL, UPPER_LABEL] {
+            sweep(&format!("{label}={}", repository.display()));
+        }
     }
     sweep(&format!("{STRAY_LABEL}={}", directory.display()));
     let _ = fs::remove_dir_all(directory);

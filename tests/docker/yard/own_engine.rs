@@ -95,14 +95,21 @@ impl OwnEngine<'_> {
 
     /// What it has of the yard's repository: containers, networks and volumes.
     pub(crate) fn has(&self, task: Option<&str>) -> Vec<String> {
-        let labels = self.yard.labels(task);
-        let list = |kind: &[&str]| {
+        let list = |(kind, labels): (&[&str], Vec<String>)| {
             let mut words: Vec<String> = kind.iter().map(|&word| word.to_owned()).collect();
             words.extend(labels.iter().map(|label| format!("--filter=label={label}")));
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             self.docker(&words).lines().map(str::to_owned).collect::<Vec<_>>()
         };
-        [&["ps", "-aq"][..], &["network", "ls", "-q"], &["volume", "ls", "-q"]].into_iter().flat_map(list).collect()
+        let (own, uppers) = (self.yard.labels(task), self.yard.upper_labels(task));
+        let volumes: &[&str] = &["volume", "ls", "-q"];
+        let all = [
+            (&["ps", "-aq"][..], own.clone()),
+            (&["network", "ls", "-q"], own.clone()),
+            (volumes, own),
+            (volumes, uppers),
+        ];
+        all.into_iter().flat_map(list).collect()
     }
 
     /// Runs Docker's own client on it.

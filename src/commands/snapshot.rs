@@ -1,0 +1,270 @@
+//! `sandbox snapshot save | ls | rm`
+
+pub mod freeze;
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::{Context, completions, task_name};
+use crate::apply::apply;
+use crate::engine::{Engine, labels};
+use crate::error::{Error, Kind, Result};
+use crate::plan::{Action, Cause, OnFailure, Plan};
+use crate::report::{self, Table};
+use crate::site::Site;
+use crate::snapshot::{Kind as SnapshotKind, Snapshot, checked_name, short, whole};
+use crate::task::TaskName;
+use crate::world::Real;
+
+/// Save the databases of a sandbox, for others to begin with.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Save all databases of a sandbox under a name; it is away for about a second
+    Save(SaveArgs),
+    /// List the snapshots of this repository
+    Ls(LsArgs),
+    /// Remove snapshots on which no sandbox stands
+    Rm(RmArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct SaveArgs {
+    /// The task, which may be left out inside a sandbox's worktree; and what the snapshot is to be called
+    #[arg(required = true, num_args = 1..=2, value_names = ["TASK", "NAME"], add = completions::tasks())]
+    words: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct LsArgs {
+    /// Those of all repositories, and the ones that sandbox made of first starts
+    #[arg(short, long)]
+    all: bool,
+    /// Print names only
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct RmArgs {
+    /// Their names
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+}
+
+/// Runs the verb.
+pub async fn run(args: &Args, context: &Context) -> Result<()> {
+    match &args.verb {
+        Verb::Save(args) => Box::pin(save(args, context)).await,
+        Verb::Ls(args) => ls(args, context).await,
+        Verb::Rm(args) => rm(args, context).await,
+    }
+}
+
+async fn save(args: &SaveArgs, context: &Context) -> Result<()> {
+    let (task, name) = match &*args.words {
+        [task, name] => (Some(task.as_str()), name),
+        [name, ..] => (None, name),
+        [] => return Err(Error::new(Kind::Usage, "a snapshot needs a name").hint("sandbox snapshot save TASK NAME")),
+    };
+    let name = checked_name(name)?;
+    let named = task_name(task)?;
+    let site = context.site()?;
+    let task = site.task(named.as_ref())?;
+    let identity = site.get(&task)?.record.claim.identity;
+    let engine = context.engine().await?;
+    let is_its = |it: &Snapshot| it.name.as_ref() == Some(&name) && it.repo.as_ref() == Some(&identity.repo);
+    if all(&engine).await?.iter().any(is_its) {
+        return Err(Error::new(Kind::SnapshotExists, format!("there is a snapshot {name} already"))
+            .hint(format!("choose another name, or remove it first: sandbox snapshot rm {name}")));
+    }
+    let lock = context.hold(&site, &engine, &identity, "snapshot save").await?;
+    let wanted = Snapshot {
+        key: Snapshot::key_of(&identity.repo, &name),
+        kind: SnapshotKind::Saved,
+        repo: Some(identity.repo.clone()),
+        name: Some(name.clone()),
+        created: jiff::Timestamp::now().strftime("%FT%TZ").to_string(),
+        frozen: Vec::new(),
+    };
+    let result = take(&site, &engine, &task, wanted, context).await;
+    lock.let_go(&result);
+    let (snapshot, away) = result?;
+    if context.globals.json {
+        return report::document(
+            "snapshot",
+            &json!({ "name": name, "task": task, "services": snapshot.services(),
+            "layers": layers(&snapshot), "away_s": away.as_secs_f64() }),
+        );
+    }
+    let services = snapshot.services().join(" and ");
+    report::data(&format!(
+        "{name} is saved: {services} of {task}, which was away for {:.1} s\n  next  sandbox up OTHER --snapshot {name}\n",
+        away.as_secs_f64()
+    ))
+}
+
+/// The manifest comes last: before it nobody knows the snapshot, and the sandbox has gone on over what would be its layers.
+async fn take(
+    site: &Site,
+    engine: &Engine,
+    task: &TaskName,
+    wanted: Snapshot,
+    context: &Context,
+) -> Result<(Snapshot, std::time::Duration)> {
+    let (snapshot, away) = freeze::freeze(site, engine, task, wanted, context).await?;
+    let mut plan = Plan::new(task.as_str(), OnFailure::StopBeginning);
+    plan.add(Action::KeepSnapshot(Box::new(snapshot.clone())), Cause::Requested, &[]);
+    apply(&Real { engine, site }, &plan, &context.events, context.stop.clone()).await.into_result()?;
+    Ok((snapshot, away))
+}
+
+/// How deep the deepest of its volumes is.
+fn layers(snapshot: &Snapshot) -> usize {
+    snapshot.frozen.iter().map(|frozen| frozen.layers.len()).max().unwrap_or_default()
+}
+
+pub(super) async fn all(engine: &Engine) -> Result<Vec<Snapshot>> {
+    Ok(engine.volumes(&[(labels::LAYERS, None)]).await?.iter().filter_map(Snapshot::of).collect())
+}
+
+/// The snapshot of a name in a repository.
+pub(super) async fn find(site: &Site, engine: &Engine, name: &str) -> Result<Snapshot> {
+    let own = of_site(site, all(engine).await?)?;
+    if let Some(snapshot) = own.iter().find(|it| it.name.as_deref() == Some(name)) {
+        return Ok(snapshot.clone());
+    }
+    let names: Vec<&str> = own.iter().filter_map(|it| it.name.as_deref()).collect();
+    let error = Error::new(Kind::NoSuchSnapshot, format!("{} has no snapshot {name}", site.repo.name()));
+    Err(if names.is_empty() {
+        error.hint("`sandbox snapshot save TASK NAME` makes one")
+    } else {
+        error.hint(format!("there are: {}", names.join(", ")))
+    })
+}
+
+/// Those that were saved in a repository, whatever it was called then.
+fn of_site(site: &Site, all: Vec<Snapshot>) -> Result<Vec<Snapshot>> {
+    let identities = site.repo_identities()?;
+    let is_own =
+        |it: &Snapshot| it.kind == SnapshotKind::Saved && it.repo.as_ref().is_some_and(|it| identities.contains(it));
+    Ok(all.into_iter().filter(is_own).collect())
+}
+
+async fn ls(args: &LsArgs, context: &Context) -> Result<()> {
+    let site = context.site_anyway()?;
+    let engine = context.engine().await?;
+    let (standing, there) =
+        tokio::try_join!(engine.volumes(&[(labels::LAYERS, None)]), engine.volumes(&[(labels::LAYER, None)]))?;
+    let every: Vec<Snapshot> = standing.iter().filter_map(Snapshot::of).collect();
+    let mut listed = if args.all { every } else { of_site(&site, every)? };
+    listed.sort_by(|one, other| (&one.name, &one.created).cmp(&(&other.name, &other.created)));
+    if args.quiet {
+        let names = listed.iter().map(|it| it.name.clone().unwrap_or_else(|| short(&it.key).to_owned()));
+        return report::data(&names.map(|name| name + "\n").collect::<String>());
+    }
+    let world = Real { engine: &engine, site: &site };
+    let sizes = world.sizes_of(&listed).await?;
+    let is_whole: Vec<String> = whole(&standing, &there).into_iter().map(|snapshot| snapshot.key).collect();
+    let mut rows = Vec::new();
+    for snapshot in &listed {
+        let mut tasks: Vec<String> =
+            world.clones_of(snapshot).await?.iter().filter_map(|it| it.labels.get(labels::TASK).cloned()).collect();
+        tasks.sort_unstable();
+        tasks.dedup();
+        rows.push(Row { snapshot, tasks, size: size(snapshot, &sizes), is_whole: is_whole.contains(&snapshot.key) });
+    }
+    if context.globals.json {
+        return report::document("snapshots", &rows.iter().map(Row::document).collect::<Vec<_>>());
+    }
+    if rows.is_empty() {
+        let hint = "`sandbox snapshot save TASK NAME` makes one";
+        context.events.info(format!("{} has no snapshots; {hint}", site.repo.name()));
+        return Ok(());
+    }
+    let mut table = Table::new(&["NAME", "SERVICES", "AGE", "SIZE", "LAYERS", "SANDBOXES"]);
+    for row in &rows {
+        table.row(&row.cells());
+    }
+    report::data(&table.text())
+}
+
+/// The bytes of all that a snapshot consists of, where they could be counted.
+fn size(snapshot: &Snapshot, sizes: &BTreeMap<String, u64>) -> Option<u64> {
+    snapshot.layers().map(|layer| sizes.get(layer).copied()).sum()
+}
+
+struct Row<'a> {
+    snapshot: &'a Snapshot,
+    /// The sandboxes that stand on it.
+    tasks: Vec<String>,
+    size: Option<u64>,
+    /// Whether all of it is there.
+    is_whole: bool,
+}
+
+impl Row<'_> {
+    fn cells(&self) -> Vec<String> {
+        let Row { snapshot, tasks, size, is_whole } = self;
+        let name = snapshot.name.clone().unwrap_or_else(|| format!("(base {})", short(&snapshot.key)));
+        let size = if *is_whole { size.map(report::size).unwrap_or_default() } else { "not whole".to_owned() };
+        let age = report::age(&snapshot.created);
+        vec![name, snapshot.services().join(", "), age, size, layers(snapshot).to_string(), tasks.join(", ")]
+    }
+
+    fn document(&self) -> serde_json::Value {
+        let Row { snapshot, tasks, size, is_whole } = self;
+        json!({
+            "name": snapshot.name,
+            "kind": snapshot.kind,
+            "repository": snapshot.repo,
+            "created": snapshot.created,
+            "services": snapshot.services(),
+            "layers": layers(snapshot),
+            "size_bytes": size,
+            "whole": is_whole,
+            "tasks": tasks,
+        })
+    }
+}
+
+async fn rm(args: &RmArgs, context: &Context) -> Result<()> {
+    let site = context.site_anyway()?;
+    let engine = context.engine().await?;
+    let world = Real { engine: &engine, site: &site };
+    let (mut removed, mut failed) = (Vec::new(), Vec::new());
+    for name in &args.names {
+        match remove(&world, name).await {
+            Ok(()) => removed.push(name),
+            Err(error) => failed.push(error),
+        }
+    }
+    if context.globals.json {
+        report::document("removed", &removed)?;
+    } else {
+        for name in removed {
+            report::data(&format!("the snapshot {name} is gone\n"))?;
+        }
+    }
+    Error::all(failed)
+}
+
+async fn remove(world: &Real<'_>, name: &str) -> Result<()> {
+    let snapshot = find(world.site, world.engine, name).await?;
+    if world.remove_snapshot(&snapshot).await? {
+        return Ok(());
+    }
+    let clones = world.clones_of(&snapshot).await?;
+    let mut tasks: Vec<&str> = clones.iter().filter_map(|it| it.labels.get(labels::TASK).map(String::as_str)).collect();
+    tasks.sort_unstable();
+    tasks.dedup();
+    let verb = if tasks.len() == 1 { "stands" } else { "stand" };
+    Err(Error::new(Kind::SnapshotInUse, format!("the snapshot {name} stays: {} {verb} on it", tasks.join(", ")))
+        .hint("`sandbox reset --fresh TASK` gives a sandbox new databases; `sandbox rm TASK` removes it"))
+}

@@ -1,0 +1,119 @@
+//! Freezing the databases of a sandbox, which goes on over what it has written: what `snapshot save` and `up --from-sandbox` do.
+
+use std::time::{Duration, Instant};
+
+use crate::apply::apply;
+use crate::commands::{Context, up};
+use crate::engine::{Engine, Root};
+use crate::error::{Error, Kind, Result};
+use crate::plan::desired::{CloneWanted, ServiceWanted, Stack};
+use crate::plan::{Action, Cause, Desired, OnFailure, Plan};
+use crate::record::{Data, On};
+use crate::resolve::Ask;
+use crate::site::Site;
+use crate::snapshot::{Frozen, Kind as SnapshotKind, Snapshot};
+use crate::task::TaskName;
+use crate::world::Real;
+
+/// Ends all data services of a sandbox together and has it go on over what they wrote. The answer is the snapshot, filled with
+/// that, and how long the sandbox was away. The caller holds the sandbox.
+///
+/// Killed in the middle, the sandbox has its data: `up` goes on with it.
+pub async fn freeze(
+    site: &Site,
+    engine: &Engine,
+    task: &TaskName,
+    wanted: Snapshot,
+    context: &Context,
+) -> Result<(Snapshot, Duration)> {
+    // What has crashed recovers before it is frozen.
+    let desired = Box::pin(up::bring_up(site, engine, &Ask::again(task.clone()), context)).await?.desired;
+    let mut snapshot = taken_from(&desired, wanted)?;
+    for frozen in &mut snapshot.frozen {
+        frozen.root = root_of(engine, &desired.stack, frozen).await?;
+    }
+    let begun = Instant::now();
+    let plan = ending(task, &desired.stack);
+    let ended = apply(&Real { engine, site }, &plan, &context.events, context.stop.clone()).await.into_result();
+    if let Err(error) = ended {
+        // What matters is why. `up` says itself what it could not mend.
+        let _ = Box::pin(up::bring_up(site, engine, &Ask::again(task.clone()), context)).await;
+        return Err(error);
+    }
+    let replace = desired.stack.clones.iter().map(|clone| clone.volume.clone()).collect();
+    // Nobody else may take it for one that is known: its manifest is yet to come.
+    let passing = Snapshot { kind: SnapshotKind::Passing, ..snapshot.clone() };
+    let data = Data { replace, on: On::Snapshot(Box::new(passing)) };
+    let ask = Ask { data: Some(data), ..Ask::again(task.clone()) };
+    Box::pin(up::bring_up(site, engine, &ask, context)).await?;
+    Ok((snapshot, begun.elapsed()))
+}
+
+/// What would be frozen of a sandbox.
+pub fn taken_from(desired: &Desired, wanted: Snapshot) -> Result<Snapshot> {
+    let task = &desired.record.claim.identity.task;
+    let stack = &desired.stack;
+    let cannot = |why: String| {
+        Err(Error::new(Kind::Service, format!("the databases of {task} cannot be frozen"))
+            .because(why)
+            .hint("`pg_dump` what is worth keeping"))
+    };
+    let plain = stack.services.iter().find(|it| it.question.login().is_some() && clone_of(stack, it).is_none());
+    if let Some(plain) = plain {
+        return cannot(format!("the data of {} stands on no snapshot: this engine cannot mount clones", plain.name));
+    }
+    if stack.clones.is_empty() {
+        return cannot("it has none".to_owned());
+    }
+    let frozen = stack.services.iter().filter_map(|service| Some(frozen(service, clone_of(stack, service)?))).collect();
+    Ok(Snapshot { frozen, ..wanted })
+}
+
+fn clone_of<'a>(stack: &'a Stack, service: &ServiceWanted) -> Option<&'a CloneWanted> {
+    stack.clones.iter().find(|clone| clone.service == service.name)
+}
+
+/// What a service writes into becomes the newest layer.
+fn frozen(service: &ServiceWanted, clone: &CloneWanted) -> Frozen {
+    let names = service.databases.as_ref().map(|(_, names)| names.clone());
+    Frozen {
+        volume: clone.key.clone(),
+        service: service.name.clone(),
+        image: clone.image.clone(),
+        layers: [&clone.upper.name].into_iter().chain(&clone.layers).cloned().collect(),
+        root: None,
+        databases: names.unwrap_or_default(),
+    }
+}
+
+/// Who the directory belongs to by now.
+async fn root_of(engine: &Engine, stack: &Stack, frozen: &Frozen) -> Result<Option<Root>> {
+    let Some(service) = stack.service(&frozen.service) else { return Ok(None) };
+    let clone = clone_of(stack, service).map(|clone| &clone.volume);
+    let mount = service.container.mounts.iter().find(|mount| Some(&mount.source) == clone);
+    let Some(mount) = mount else { return Ok(None) };
+    engine.root_of(&service.container.name, &mount.target).await.map(Some)
+}
+
+/// Everything that may be writing ends before the databases do, and these all at once.
+fn ending(task: &TaskName, stack: &Stack) -> Plan {
+    let mut plan = Plan::new(task.as_str(), OnFailure::StopBeginning);
+    let mut quiet = Vec::new();
+    for service in stack.services.iter().filter(|it| clone_of(stack, it).is_none()) {
+        let name = service.container.name.clone();
+        quiet.push(plan.add(Action::StopContainer { id: name.clone(), name }, Cause::Requested, &[]));
+    }
+    for service in stack.services.iter().filter(|it| clone_of(stack, it).is_some()) {
+        let action = Action::Flush { service: service.name.clone(), question: service.question.clone() };
+        quiet.push(plan.add(action, Cause::Requested, &[]));
+    }
+    for service in stack.services.iter().filter(|it| clone_of(stack, it).is_some()) {
+        let action = Action::Freeze {
+            service: service.name.clone(),
+            container: service.container.name.clone(),
+            question: service.question.clone(),
+        };
+        plan.add(action, Cause::Requested, &quiet);
+    }
+    plan
+}

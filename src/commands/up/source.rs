@@ -1,0 +1,133 @@
+//! What the databases of a new sandbox begin with.
+
+use super::{bring_up, decided};
+use crate::commands::snapshot::{self, freeze};
+use crate::commands::{Context, task_name};
+use crate::converge::Converged;
+use crate::engine::{Engine, labels};
+use crate::error::{Error, Kind, Result};
+use crate::record::{Data, On, Stage};
+use crate::resolve::Ask;
+use crate::site::Site;
+use crate::snapshot::{Clone, Kind as SnapshotKind, Snapshot};
+use crate::task::TaskName;
+
+/// As it was asked for.
+pub(super) enum Source {
+    /// Nothing was said.
+    Usual,
+    /// A snapshot of that name.
+    Snapshot(String),
+    /// Another sandbox, as it is now.
+    Sandbox(TaskName),
+}
+
+impl Source {
+    pub(super) fn of(snapshot: Option<String>, sandbox: Option<&str>) -> Result<Source> {
+        Ok(match (snapshot, task_name(sandbox)?) {
+            (Some(name), _) => Source::Snapshot(name),
+            (None, Some(task)) => Source::Sandbox(task),
+            (None, None) => Source::Usual,
+        })
+    }
+
+    /// What it would be, with nothing done for it.
+    pub(super) async fn planned(
+        &self,
+        site: &Site,
+        engine: &Engine,
+        task: &TaskName,
+        context: &Context,
+    ) -> Result<Option<Data>> {
+        match self {
+            Source::Usual => Ok(None),
+            Source::Snapshot(name) => of_snapshot(site, engine, task, name).await,
+            Source::Sandbox(other) => {
+                refuse_own(site, task, other)?;
+                let there = decided(site, engine, &Ask::again(other.clone()), context).await?;
+                let passing = freeze::taken_from(&there, passing(site, other)?)?;
+                Ok(Some(data(site, engine, task, passing).await?))
+            }
+        }
+    }
+
+    /// Brings a sandbox up on it. The caller holds that sandbox.
+    pub(super) async fn bring_up(self, site: &Site, engine: &Engine, ask: Ask, context: &Context) -> Result<Converged> {
+        let Source::Sandbox(other) = self else {
+            let data = self.planned(site, engine, &ask.task, context).await?;
+            return bring_up(site, engine, &Ask { data, ..ask }, context).await;
+        };
+        refuse_own(site, &ask.task, &other)?;
+        let identity = site.get(&other)?.record.claim.identity;
+        // Held until the new sandbox stands on it: removed meanwhile, it would take that along.
+        let lock = context.hold(site, engine, &identity, "up --from-sandbox").await?;
+        let branched = async {
+            context.events.info(format!("{other} is away for about a second: its connections are cut off"));
+            let (frozen, _) = freeze::freeze(site, engine, &other, passing(site, &other)?, context).await?;
+            let data = Some(data(site, engine, &ask.task, frozen).await?);
+            bring_up(site, engine, &Ask { data, ..ask }, context).await
+        };
+        let result = Box::pin(branched).await;
+        lock.let_go(&result);
+        result
+    }
+}
+
+/// What is frozen of a sandbox for another, and nobody else.
+fn passing(site: &Site, other: &TaskName) -> Result<Snapshot> {
+    let identity = site.get(other)?.record.claim.identity;
+    Ok(Snapshot {
+        key: Snapshot::key_of(&identity.repo, &format!("of {other}")),
+        kind: SnapshotKind::Passing,
+        repo: Some(identity.repo),
+        name: Some(format!("of {other}")),
+        created: jiff::Timestamp::now().strftime("%FT%TZ").to_string(),
+        frozen: Vec::new(),
+    })
+}
+
+/// Whether a sandbox has no databases of its own yet. One that has keeps them.
+fn is_new(site: &Site, task: &TaskName) -> Result<bool> {
+    Ok(site.find(task)?.is_none_or(|sandbox| sandbox.record.stage < Stage::Established))
+}
+
+/// Only what has none yet can begin with those of another.
+fn refuse_own(site: &Site, task: &TaskName, other: &TaskName) -> Result<()> {
+    if task == other {
+        return Err(Error::new(Kind::Usage, format!("{task} cannot begin with its own databases"))
+            .hint(format!("`sandbox snapshot save {task} NAME` keeps them as they are")));
+    }
+    site.get(other)?;
+    if is_new(site, task)? {
+        return Ok(());
+    }
+    Err(has_its_own(task)
+        .hint(format!("`sandbox snapshot save {other} NAME`, then `sandbox reset {task} NAME`, replaces them")))
+}
+
+fn has_its_own(task: &TaskName) -> Error {
+    Error::new(Kind::Usage, format!("{task} has databases already"))
+}
+
+async fn of_snapshot(site: &Site, engine: &Engine, task: &TaskName, name: &str) -> Result<Option<Data>> {
+    let snapshot = snapshot::find(site, engine, name).await?;
+    if is_new(site, task)? {
+        return data(site, engine, task, snapshot).await.map(Some);
+    }
+    let own = engine.volumes(&labels::of(&site.identity(task)?)).await?;
+    let stands = |clone: &Clone| snapshot.is_below(clone);
+    if own.is_empty() {
+        return data(site, engine, task, snapshot).await.map(Some);
+    }
+    if own.iter().filter_map(Clone::of).all(|clone| stands(&clone)) {
+        return Ok(None);
+    }
+    Err(has_its_own(task).hint(format!("`sandbox reset {task} {name}` replaces them")))
+}
+
+async fn data(site: &Site, engine: &Engine, task: &TaskName, on: Snapshot) -> Result<Data> {
+    // What a run that was killed has made of them is replaced.
+    let own = engine.volumes(&labels::of(&site.identity(task)?)).await?;
+    let replace = own.into_iter().map(|volume| volume.name).collect();
+    Ok(Data { replace, on: On::Snapshot(Box::new(on)) })
+}

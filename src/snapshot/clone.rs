@@ -1,0 +1,256 @@
+//! Clones: volumes that stand on a snapshot.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::listed;
+use crate::engine::{Volume, labels};
+use crate::task::Identity;
+
+/// Where the volumes below a clone are to be seen in its container: in use, they are safe from `docker volume prune`.
+pub const BELOW: &str = "/.sandbox";
+
+/// What the names of uppers begin with. In one, the data is in a directory beside the kernel's own.
+const UPPER: &str = "sandbox_upper_";
+
+/// A mount option.
+const USER_NOTES: &str = ",userxattr";
+
+/// Mount options are one page; a path of a layer has to fit in yet.
+const OPTIONS_MAX_BYTES: usize = 3500;
+
+/// A volume that stands on a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clone {
+    /// The key of the snapshot.
+    pub snapshot: String,
+    /// The layers below, the newest first.
+    pub layers: Vec<String>,
+    /// The volume that it writes into.
+    pub upper: String,
+    /// The names that its databases have in the snapshot, in their order.
+    pub databases: Vec<String>,
+    /// What the driver is told.
+    pub driver_opts: BTreeMap<String, String>,
+}
+
+impl Clone {
+    /// The clone that a volume is; none where it is something else.
+    #[must_use]
+    pub fn of(volume: &Volume) -> Option<Clone> {
+        let label = |name: &str| volume.labels.get(name);
+        Some(Clone {
+            snapshot: label(labels::SNAPSHOT)?.clone(),
+            layers: listed(label(labels::LAYERS)?),
+            upper: label(labels::UPPER)?.clone(),
+            databases: listed(label(labels::DATABASES)?),
+            driver_opts: volume.driver_opts.clone(),
+        })
+    }
+
+    /// One that is to be made, where the engine keeps volumes in a directory. None where the kernel could not be told so: a
+    /// name with a colon or a comma in it, or too many layers.
+    #[must_use]
+    pub fn over(
+        snapshot: &str,
+        layers: Vec<String>,
+        upper: String,
+        databases: Vec<String>,
+        (volumes, rootless): (&str, bool),
+    ) -> Option<Clone> {
+        let inside = |volume: &str| {
+            let part = if is_upper(volume) { format!("/{}", Part::Upper) } else { String::new() };
+            format!("{volumes}/{volume}/_data{part}")
+        };
+        let lower: Vec<String> = layers.iter().map(|layer| inside(layer)).collect();
+        // In a user namespace the kernel keeps its notes where users may.
+        let own = if rootless { USER_NOTES } else { "" };
+        let (lower, above) = (lower.join(":"), inside(&upper));
+        let work = format!("{volumes}/{upper}/_data/{}", Part::Work);
+        let options = format!("lowerdir={lower},upperdir={above},workdir={work}{own}");
+        let strange = volumes.contains([':', ',', '\\', '"']);
+        if strange || options.len() > OPTIONS_MAX_BYTES || layers.is_empty() || !is_upper(&upper) {
+            return None;
+        }
+        let driver_opts = [("type", "overlay".to_owned()), ("device", "overlay".to_owned()), ("o", options)]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into();
+        Some(Clone { snapshot: snapshot.to_owned(), layers, upper, databases, driver_opts })
+    }
+
+    /// The same clone as it would be made now; none where it could not be.
+    #[must_use]
+    pub fn again(&self, volumes: &str) -> Option<Clone> {
+        let Clone { snapshot, layers, upper, databases, driver_opts } = self.clone();
+        let rootless = driver_opts.get("o").is_some_and(|options| options.ends_with(USER_NOTES));
+        Clone::over(&snapshot, layers, upper, databases, (volumes, rootless))
+    }
+
+    /// What is to be found on it.
+    #[must_use]
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        [
+            (labels::SNAPSHOT, self.snapshot.clone()),
+            (labels::LAYERS, self.layers.join(",")),
+            (labels::UPPER, self.upper.clone()),
+            (labels::DATABASES, self.databases.join(",")),
+        ]
+        .map(|(label, value)| (label.to_owned(), value))
+        .into()
+    }
+
+    /// What is to be found on what it writes into.
+    #[must_use]
+    pub fn upper_labels(&self, owner: &Identity) -> BTreeMap<String, String> {
+        [
+            (labels::LAYER, "upper"),
+            (labels::LAYERS, &self.layers.join(",")),
+            (labels::UPPER_REPO, &owner.repo),
+            (labels::UPPER_TASK, owner.task.as_str()),
+        ]
+        .map(|(label, value)| (label.to_owned(), value.to_owned()))
+        .into()
+    }
+}
+
+/// A directory of an upper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What the clone has written.
+    Upper,
+    /// Where the kernel works.
+    Work,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Part::Upper => "upper",
+            Part::Work => "work",
+        })
+    }
+}
+
+/// What is called to be the nth of its kind: the first by its plain name.
+#[must_use]
+pub fn nth(name: &str, number: u32) -> String {
+    if number == 1 { name.to_owned() } else { format!("{name}.{number}") }
+}
+
+/// Which of its kind a name is.
+#[must_use]
+pub fn generation(name: &str, of: &str) -> Option<u32> {
+    match name.strip_prefix(of)? {
+        "" => Some(1),
+        rest => {
+            let number = rest.strip_prefix('.')?.parse().ok().filter(|number| *number > 1)?;
+            (nth(of, number) == name).then_some(number)
+        }
+    }
+}
+
+/// What the upper of a clone is called, when it is made.
+#[must_use]
+pub fn upper_name(clone: &str) -> String {
+    format!("{UPPER}{clone}")
+}
+
+/// Whether a volume is or was an upper.
+#[must_use]
+pub fn is_upper(volume: &str) -> bool {
+    volume.starts_with(UPPER)
+}
+
+/// What a sandbox has written into, and nobody else stands on: of all volumes that name layers.
+#[must_use]
+pub fn own_uppers<'a>(volumes: &'a [Volume], owner: &Identity) -> Vec<&'a Volume> {
+    let carries = |volume: &Volume, wanted: &[(&'static str, Option<&str>)]| {
+        wanted.iter().all(|(label, value)| volume.labels.get(*label).map(String::as_str) == *value)
+    };
+    let (own, others): (Vec<&Volume>, Vec<&Volume>) =
+        volumes.iter().partition(|volume| carries(volume, &labels::upper_of(owner)));
+    let others = others.into_iter().filter(|volume| !carries(volume, &labels::of(owner)));
+    let used = standing_on(others);
+    own.into_iter().filter(|upper| !used.contains(&upper.name)).collect()
+}
+
+/// All that some volumes stand on or write into, as they say.
+pub fn standing_on<'a>(volumes: impl IntoIterator<Item = &'a Volume>) -> BTreeSet<String> {
+    let named = |volume: &'a Volume| [labels::LAYERS, labels::UPPER].map(|label| volume.labels.get(label));
+    volumes.into_iter().flat_map(named).flatten().flat_map(|names| listed(names)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::TaskName;
+
+    fn identity(task: &str) -> Identity {
+        Identity { repo: "/src/blog/.git".into(), task: TaskName::parse(task).unwrap() }
+    }
+
+    fn clone_over(layers: &[&str], upper: &str) -> Clone {
+        let layers = layers.iter().map(|&layer| layer.to_owned()).collect();
+        Clone::over("k", layers, upper_name(upper), vec!["a".into()], ("/d/volumes", false)).unwrap()
+    }
+
+    #[test]
+    fn a_clone_has_the_newest_layer_on_top_and_writes_beside_itself() {
+        let clone = clone_over(&["sandbox_upper_x", "sandbox_layer_y"], "p_data");
+        assert_eq!(
+            clone.driver_opts["o"],
+            "lowerdir=/d/volumes/sandbox_upper_x/_data/upper:/d/volumes/sandbox_layer_y/_data,\
+             upperdir=/d/volumes/sandbox_upper_p_data/_data/upper,workdir=/d/volumes/sandbox_upper_p_data/_data/work"
+        );
+        assert_eq!(clone.again("/d/volumes").as_ref(), Some(&clone));
+        assert_ne!(clone.again("/elsewhere").as_ref(), Some(&clone));
+        let mut labels = clone.labels();
+        labels.insert(labels::TASK.into(), "fix".into());
+        let volume = Volume { labels, driver_opts: clone.driver_opts.clone(), ..Volume::default() };
+        assert_eq!(Clone::of(&volume), Some(clone));
+        assert_eq!(super::super::Snapshot::of(&volume), None);
+    }
+
+    #[test]
+    fn what_the_kernel_could_not_be_told_is_no_clone() {
+        let over = |layers: Vec<String>, volumes: &str| {
+            Clone::over("k", layers, upper_name("p_data"), Vec::new(), (volumes, false))
+        };
+        assert_eq!(over(vec!["x".into()], "/a:b/volumes"), None);
+        assert_eq!(over(vec!["x".repeat(60); 60], "/d/volumes"), None);
+        assert_eq!(over(vec![], "/d/volumes"), None);
+    }
+
+    #[test]
+    fn a_generation_is_read_from_a_name_as_it_was_written() {
+        for number in [1, 2, 10] {
+            assert_eq!(generation(&nth("p_data", number), "p_data"), Some(number));
+        }
+        for other in ["p_data.", "p_data.1", "p_data.02", "p_data.x", "p_data2", "p_dat", "q"] {
+            assert_eq!(generation(other, "p_data"), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn an_upper_on_which_others_stand_is_a_layer_and_not_its_makers_any_more() {
+        let volume =
+            |name: &str, labels: BTreeMap<String, String>| Volume { name: name.into(), labels, ..Volume::default() };
+        let of = |clone: &Clone, task: &str| {
+            clone.labels().into_iter().chain(labels::owned_by(&identity(task))).collect::<BTreeMap<_, _>>()
+        };
+        let (first, second) = (clone_over(&["base"], "a"), clone_over(&["sandbox_upper_a", "base"], "a.2"));
+        let mut all = vec![
+            volume(&first.upper, first.upper_labels(&identity("a"))),
+            volume(&second.upper, second.upper_labels(&identity("a"))),
+            volume("a.2", of(&second, "a")),
+        ];
+        let names = |all: &[Volume]| -> Vec<String> {
+            own_uppers(all, &identity("a")).iter().map(|upper| upper.name.clone()).collect()
+        };
+        assert_eq!(names(&all), ["sandbox_upper_a", "sandbox_upper_a.2"]);
+        let other = clone_over(&["sandbox_upper_a", "base"], "b");
+        all.push(volume("b", of(&other, "b")));
+        assert_eq!(names(&all), ["sandbox_upper_a.2"]);
+        assert_eq!(own_uppers(&all, &identity("b")), Vec::<&Volume>::new());
+    }
+}

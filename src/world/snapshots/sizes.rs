@@ -1,0 +1,72 @@
+//! How much room layers take on the disk.
+
+use std::collections::BTreeMap;
+
+use futures::TryStreamExt;
+
+use crate::engine::{ContainerSpec, CreateContainer, Engine, Exit, LogOptions, MountSpec, labels};
+use crate::error::{Error, Kind, Result};
+use crate::snapshot::Snapshot;
+
+/// Where the layers are, each by its number.
+const INSIDE: &str = "/layers";
+
+/// The bytes that layers take, by their names. They are counted in a throw-away container: the engine's own count is of everything
+/// that it has, and not told by all versions alike. Nothing where none of the images is here that could run it.
+pub(in crate::world) async fn sizes_of(engine: &Engine, snapshots: &[Snapshot]) -> Result<BTreeMap<String, u64>> {
+    let there = engine.volumes(&[(labels::LAYER, None)]).await?;
+    let is_there = |layer: &&str| there.iter().any(|it| it.name == **layer);
+    let mut layers: Vec<&str> = snapshots.iter().flat_map(Snapshot::layers).filter(is_there).collect();
+    layers.sort_unstable();
+    layers.dedup();
+    let mut image = None;
+    for candidate in snapshots.iter().flat_map(|snapshot| &snapshot.frozen).map(|frozen| &frozen.image) {
+        if image.is_none() && engine.image(candidate).await?.is_some() {
+            image = Some(candidate.clone());
+        }
+    }
+    let Some(image) = image.filter(|_| !layers.is_empty()) else { return Ok(BTreeMap::new()) };
+    let mount = |(number, layer): (usize, &&str)| MountSpec {
+        source: (*layer).to_owned(),
+        target: format!("{INSIDE}/{number}"),
+        read_only: true,
+        nocopy: true,
+        ..MountSpec::default()
+    };
+    let places = (0..layers.len()).map(|number| format!("{INSIDE}/{number}"));
+    let words = ["-s", "-k"].map(str::to_owned).into_iter().chain(places).collect();
+    let spec = ContainerSpec {
+        name: format!("sandbox_du_{}", std::process::id()),
+        image,
+        entrypoint: Some(vec!["du".into()]),
+        command: Some(words),
+        user: Some("0:0".into()),
+        network_mode: Some("none".into()),
+        labels: [(labels::LAYER.to_owned(), "sizes".to_owned())].into(),
+        mounts: layers.iter().enumerate().map(mount).collect(),
+        ..ContainerSpec::default()
+    };
+    let CreateContainer::Created(id) = engine.create_container(&spec).await? else {
+        return Err(Error::new(Kind::Engine, format!("there is a container {} already", spec.name)).hint("try again"));
+    };
+    let counted = count(engine, &id).await;
+    engine.remove_container(&id).await?;
+    let counted = counted?;
+    let size = |(number, layer): (usize, &str)| Some((layer.to_owned(), *counted.get(&format!("{INSIDE}/{number}"))?));
+    Ok(layers.iter().copied().enumerate().filter_map(size).collect())
+}
+
+/// What `du` says: kilobytes, a tab, the place.
+async fn count(engine: &Engine, id: &str) -> Result<BTreeMap<String, u64>> {
+    engine.start(id).await?;
+    if engine.watch(id).await? == Exit::Gone {
+        return Ok(BTreeMap::new());
+    }
+    let lines: Vec<_> = engine.logs(id, &LogOptions::default()).try_collect().await?;
+    let lines = lines.iter().map(|line| String::from_utf8_lossy(&line.line).trim().to_owned());
+    let parsed = lines.filter_map(|line| {
+        let (kilobytes, place) = line.split_once('\t')?;
+        Some((place.to_owned(), kilobytes.parse::<u64>().ok()? * 1024))
+    });
+    Ok(parsed.collect())
+}

@@ -1,0 +1,168 @@
+//! Removing snapshots, and what runs that were killed have left of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::PATIENCE;
+use crate::engine::{Container, Engine, Volume, labels};
+use crate::error::Result;
+use crate::locks::Lock;
+use crate::snapshot::{self, Clone, Snapshot, is_upper, short};
+use crate::task::{Identity, TaskName};
+use crate::world::Real;
+
+/// After this nobody is at work on one any more.
+const TAKES_NO_LONGER: Duration = Duration::from_hours(1);
+
+/// Takes away what is left of a base that was not finished, whose lock the caller holds.
+pub(super) async fn sweep(world: &Real<'_>, key: &str) -> Result<()> {
+    let engine = world.engine;
+    let lock = lock_label(world, key);
+    let of_key = [labels::BASE, labels::LAYER].map(|label| [(label, Some(key)), (labels::LOCK, Some(&*lock))]);
+    for container in [engine.containers(&of_key[0]).await?, engine.containers(&of_key[1]).await?].concat() {
+        engine.remove_container(&container.id).await?;
+    }
+    let used = used_layers(engine).await?;
+    for layer in engine.volumes(&of_key[1]).await?.iter().filter(|layer| !used.contains(&layer.name)) {
+        engine.remove_volume(&layer.name).await?;
+    }
+    Ok(())
+}
+
+/// The layers that something stands on, and says so: a snapshot, or a clone whose snapshot is gone.
+pub(super) async fn used_layers(engine: &Engine) -> Result<BTreeSet<String>> {
+    Ok(snapshot::standing_on(&engine.volumes(&[(labels::LAYERS, None)]).await?))
+}
+
+/// Takes away what runs that were killed have left of bases, unless somebody is at work on one. Of other users' locks nobody can
+/// tell; but nothing takes an hour.
+pub(in crate::world) async fn sweep_abandoned(world: &Real<'_>) -> Result<()> {
+    let engine = world.engine;
+    let (bases, tries, layers) = tokio::try_join!(
+        engine.containers(&[(labels::BASE, None)]),
+        engine.containers(&[(labels::LAYER, None)]),
+        engine.volumes(&[(labels::LAYER, None)])
+    )?;
+    let used = used_layers(engine).await?;
+    let is_unused_base = |layer: &Volume| !is_upper(&layer.name) && !used.contains(&layer.name);
+    let unused: Vec<Volume> = layers.into_iter().filter(is_unused_base).collect();
+    let containers: Vec<Container> = [bases, tries].concat();
+    for container in containers.iter().filter(|container| is_old(container.created)) {
+        engine.remove_container(&container.id).await?;
+    }
+    for layer in unused.iter().filter(|layer| is_old(layer.created)) {
+        engine.remove_volume(&layer.name).await?;
+    }
+    let labelled = containers.iter().map(|container| &container.labels).chain(unused.iter().map(|layer| &layer.labels));
+    let key = |of: &BTreeMap<String, String>| of.get(labels::BASE).or_else(|| of.get(labels::LAYER)).cloned();
+    let keys: BTreeSet<String> =
+        labelled.filter_map(|of| key(of).filter(|key| of.get(labels::LOCK) == Some(&lock_label(world, key)))).collect();
+    for key in keys {
+        if let Ok(lock) = Lock::acquire(&lock_path(world, &key), "sandbox, tidying up", Duration::ZERO, |_| {}).await {
+            let swept = sweep(world, &key).await;
+            lock.remove();
+            swept?;
+        }
+    }
+    sweep_layers(world).await
+}
+
+/// Takes away what sandboxes have written and nobody stands on any more: the last that did is gone. Whoever wrote it may be
+/// about to stand on it; of other users nobody can tell, but nothing takes an hour.
+pub(in crate::world) async fn sweep_layers(world: &Real<'_>) -> Result<()> {
+    let engine = world.engine;
+    let mut left = BTreeSet::new();
+    loop {
+        let (layers, standing) =
+            tokio::try_join!(engine.volumes(&[(labels::LAYER, None)]), engine.volumes(&[(labels::LAYERS, None)]))?;
+        let used = snapshot::standing_on(&standing);
+        // Each may be the last that stands on another.
+        let next = layers
+            .into_iter()
+            .find(|layer| is_upper(&layer.name) && !used.contains(&layer.name) && !left.contains(&layer.name));
+        let Some(layer) = next else { return Ok(()) };
+        sweep_layer(world, &layer).await?;
+        left.insert(layer.name);
+    }
+}
+
+async fn sweep_layer(world: &Real<'_>, layer: &Volume) -> Result<()> {
+    if is_old(layer.created) {
+        return world.engine.remove_volume(&layer.name).await;
+    }
+    let label = |name: &str| layer.labels.get(name).cloned();
+    let (Some(repo), Some(task)) = (label(labels::UPPER_REPO), label(labels::UPPER_TASK)) else { return Ok(()) };
+    let Ok(task) = TaskName::parse(&task) else { return Ok(()) };
+    let path = world.site.lock_path(&Identity { repo, task });
+    let was_there = path.exists();
+    if label(labels::LOCK) != Some(path_label(&path)) {
+        return Ok(());
+    }
+    let Ok(lock) = Lock::acquire(&path, "sandbox, tidying up", Duration::ZERO, |_| {}).await else { return Ok(()) };
+    let removed = match used_layers(world.engine).await {
+        Ok(used) if used.contains(&layer.name) => Ok(()),
+        Ok(_) => world.engine.remove_volume(&layer.name).await,
+        Err(error) => Err(error),
+    };
+    if was_there {
+        lock.put_back();
+    } else {
+        lock.remove();
+    }
+    removed
+}
+
+/// Whether whoever was at work on something is no more.
+fn is_old(created: Option<jiff::Timestamp>) -> bool {
+    let long_ago = jiff::Timestamp::now().checked_sub(TAKES_NO_LONGER).unwrap_or(jiff::Timestamp::MIN);
+    created.is_some_and(|created| created < long_ago)
+}
+
+/// The clones that stand on a snapshot.
+pub(in crate::world) async fn clones_of(engine: &Engine, snapshot: &Snapshot) -> Result<Vec<Volume>> {
+    let all = engine.volumes(&[(labels::LAYERS, None)]).await?;
+    let stands = |volume: &Volume| Clone::of(volume).is_some_and(|clone| snapshot.is_below(&clone));
+    Ok(all.into_iter().filter(stands).collect())
+}
+
+/// Removes of some layers those on which nobody stands, from the newest down: each may be all that stood on the next.
+async fn remove_unused(engine: &Engine, layers: Vec<String>) -> Result<()> {
+    for layer in layers {
+        if !used_layers(engine).await?.contains(&layer) {
+            engine.remove_volume(&layer).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a snapshot, unless a clone stands on it by now. Whether it is gone.
+pub(in crate::world) async fn remove(world: &Real<'_>, snapshot: &Snapshot) -> Result<bool> {
+    let engine = world.engine;
+    let purpose = format!("sandbox, removing the snapshot {}", snapshot.title());
+    let lock = Lock::acquire(&lock_path(world, &snapshot.key), &purpose, PATIENCE, |_| {}).await?;
+    let goes = clones_of(engine, snapshot).await?.is_empty();
+    if goes {
+        // First of all: from then on nobody begins to stand on it. Whoever had begun is seen by what it writes into.
+        engine.remove_volume(&Snapshot::manifest_name(&snapshot.key)).await?;
+        remove_unused(engine, snapshot.layers().map(str::to_owned).collect()).await?;
+    }
+    lock.remove();
+    Ok(goes)
+}
+
+/// Which lock it is, on this machine and in this file system.
+pub(super) fn lock_label(world: &Real<'_>, key: &str) -> String {
+    path_label(&lock_path(world, key))
+}
+
+pub(super) fn path_label(path: &Path) -> String {
+    let metadata = path.parent().and_then(|directory| directory.metadata().ok());
+    let (device, inode) = metadata.map(|it| (it.dev(), it.ino())).unwrap_or_default();
+    format!("{}@{device}:{inode}", path.display())
+}
+
+pub(super) fn lock_path(world: &Real<'_>, key: &str) -> PathBuf {
+    world.site.claims.locks().join(format!("base-{}.lock", short(key)))
+}

@@ -1,0 +1,176 @@
+//! Snapshots that are saved by hand, sandboxes that begin with them or with one another, and those that go back to them.
+
+use serde_json::Value;
+
+use crate::snapshots::{label, never_opens, picture, port_to_be, volume, yard_of_its_own};
+use crate::yard::{Yard, docker, labelled};
+
+/// The databases that a task has, but those that every server has.
+fn databases(yard: &Yard, task: &str) -> Vec<String> {
+    let listed = yard.sql(task, "SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1");
+    listed.lines().map(str::to_owned).collect()
+}
+
+/// Checks that a task's databases are called what its env file says, and that its password opens them.
+fn assert_its_own(yard: &Yard, task: &str) {
+    let own = yard.env(task);
+    assert_eq!(databases(yard, task), [&own["DB_NAME"], &own["TEST_DB_NAME"], "postgres"]);
+    yard.assert_as_desired(task);
+}
+
+fn listed(yard: &Yard) -> Vec<Value> {
+    yard.sandbox(&["snapshot", "ls", "--json"]).ok().json()["snapshots"].as_array().unwrap().clone()
+}
+
+/// All that is left in the engine of what the clones of a yard wrote.
+fn uppers(yard: &Yard) -> Vec<String> {
+    labelled("volume", &yard.upper_labels(None))
+}
+
+#[test]
+fn what_is_saved_is_what_others_begin_with_and_is_changed_by_nobody() {
+    let yard = yard_of_its_own("saved", 41);
+    yard.up("a");
+    yard.leave_a_note("a");
+    let before = (yard.env("a"), yard.has("network", "a"));
+    let said = yard.sandbox(&["snapshot", "save", "a", "seeded"]).ok();
+    assert!(said.stdout.starts_with("seeded is saved: postgres and redis of a, which was away for "), "{said}");
+    assert_eq!((yard.env("a"), yard.has("network", "a")), before);
+    yard.assert_note_is_kept("a");
+    yard.assert_whole_beside("a", 2);
+    assert_its_own(&yard, "a");
+    let layers = ["postgres-data", "redis-data"].map(|name| label(&volume(&yard, "a", name), "sandbox.layers"));
+    let newest = layers.map(|layers| layers.split(',').next().unwrap().to_owned());
+    let pictures = || newest.clone().map(|layer| picture(&yard, &layer));
+    let saved = pictures();
+    yard.sql("a", "INSERT INTO notes VALUES ('later')");
+    for task in ["b", "c"] {
+        yard.sandbox(&["up", task, "--snapshot", "seeded"]).ok();
+        yard.assert_note_is_kept(task);
+        assert_its_own(&yard, task);
+    }
+    yard.sql("b", "INSERT INTO notes VALUES ('of b')");
+    yard.redis("b", "SET other b");
+    assert_eq!(yard.sql("c", "SELECT count(*) FROM notes"), "1");
+    assert_eq!(yard.redis("c", "EXISTS other"), "0");
+    assert_eq!(yard.sql("a", "SELECT count(*) FROM notes"), "2");
+    yard.sandbox(&["stop", "b"]).ok();
+    assert_eq!(pictures(), saved);
+    let [snapshot] = &*listed(&yard) else { panic!("{:?}", listed(&yard)) };
+    assert_eq!((&snapshot["name"], &snapshot["layers"]), (&"seeded".into(), &2.into()));
+    assert_eq!(snapshot["tasks"], serde_json::json!(["a", "b", "c"]));
+    assert!(snapshot["size_bytes"].as_u64().unwrap() > 1_000_000, "{snapshot}");
+    yard.sandbox(&["snapshot", "rm", "seeded"]).ends_with(20).says(&["a, b, c"]);
+    yard.sandbox(&["rm", "a", "b", "c"]).ok();
+    assert_eq!(uppers(&yard).len(), 2);
+    yard.sandbox(&["up", "d", "--snapshot", "seeded"]).ok();
+    yard.assert_note_is_kept("d");
+    yard.sandbox(&["rm", "d"]).ok();
+    yard.sandbox(&["snapshot", "rm", "seeded"]).ok();
+    assert_eq!((uppers(&yard), listed(&yard)), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn a_sandbox_begins_with_another_as_it_is_and_both_go_on_apart() {
+    let yard = yard_of_its_own("branched", 42);
+    yard.up("a");
+    yard.leave_a_note("a");
+    let said = yard.sandbox(&["up", "b", "--from-sandbox", "a"]).ok();
+    assert!(said.stderr.contains("a is away for about a second"), "{said}");
+    for task in ["a", "b"] {
+        yard.assert_note_is_kept(task);
+        assert_its_own(&yard, task);
+    }
+    yard.sql("a", "INSERT INTO notes VALUES ('of a')");
+    yard.sql("b", "DELETE FROM notes");
+    assert_eq!(yard.sql("a", "SELECT count(*) FROM notes"), "2");
+    // What b stands on was a's, and stays as long as b does.
+    yard.sandbox(&["rm", "a"]).ok();
+    yard.sandbox(&["stop", "b"]).ok();
+    yard.sandbox(&["start", "b"]).ok();
+    assert_eq!(yard.sql("b", "SELECT count(*) FROM notes"), "0");
+    assert_eq!(yard.redis("b", "GET note"), "kept");
+    yard.sandbox(&["rm", "b"]).ok();
+    assert_eq!(uppers(&yard), [""; 0]);
+    assert!(listed(&yard).is_empty());
+}
+
+#[test]
+fn a_reset_goes_back_to_what_it_stands_on_or_was_told() {
+    let yard = yard_of_its_own("reset", 43);
+    yard.up("a");
+    yard.leave_a_note("a");
+    yard.sandbox(&["snapshot", "save", "a", "first"]).ok();
+    yard.sql("a", "INSERT INTO notes VALUES ('second')");
+    yard.redis("a", "SET note changed");
+    let said = yard.sandbox(&["reset", "a"]).ok();
+    assert_eq!(said.stdout, "a is up with the databases of first\n");
+    yard.assert_note_is_kept("a");
+    assert_eq!(yard.sql("a", "SELECT count(*) FROM notes"), "1");
+    assert_its_own(&yard, "a");
+    yard.up("b");
+    assert_eq!(yard.sandbox(&["reset", "b", "first"]).ok().stdout, "b is up with the databases of first\n");
+    yard.assert_note_is_kept("b");
+    assert_its_own(&yard, "b");
+    assert_eq!(yard.sandbox(&["reset", "--fresh", "b"]).ok().stdout, "b is up with new databases\n");
+    assert_eq!(yard.sql("b", "SELECT count(*) FROM pg_class WHERE relname = 'notes'"), "0");
+    assert_eq!(yard.redis("b", "EXISTS note"), "0");
+    yard.assert_whole("b");
+    yard.sandbox(&["rm", "a", "b"]).ok();
+    yard.sandbox(&["snapshot", "rm", "first"]).ok();
+    assert_eq!(uppers(&yard), [""; 0]);
+}
+
+#[test]
+fn the_password_of_the_source_opens_none_of_its_clones() {
+    let yard = yard_of_its_own("source-password", 44);
+    yard.up("a");
+    yard.sandbox(&["snapshot", "save", "a", "it"]).ok();
+    let others = [yard.env("a")["PGPASSWORD"].clone(), String::new()];
+    let port = port_to_be(&yard, "b", "a");
+    never_opens(port, &others, || drop(yard.sandbox(&["up", "b", "--from-sandbox", "a"]).ok()));
+    assert_eq!(yard.env("b")["PGPORT"], port.to_string());
+    never_opens(port, &others, || drop(yard.sandbox(&["reset", "b"]).ok()));
+    never_opens(port, &others, || drop(yard.sandbox(&["reset", "b", "it"]).ok()));
+    let port = port_to_be(&yard, "c", "a");
+    never_opens(port, &others, || drop(yard.sandbox(&["up", "c", "--snapshot", "it"]).ok()));
+    assert_eq!(yard.env("c")["PGPORT"], port.to_string());
+    assert_eq!(yard.sql("c", "SELECT 1"), "1");
+    yard.sandbox(&["rm", "a", "b", "c"]).ok();
+    yard.sandbox(&["snapshot", "rm", "it"]).ok();
+}
+
+#[test]
+fn what_cannot_be_is_said_and_changes_nothing() {
+    let yard = yard_of_its_own("saved-badly", 45);
+    yard.up("a");
+    yard.leave_a_note("a");
+    yard.sandbox(&["snapshot", "save", "a", "it"]).ok();
+    let up = yard.sandbox(&["up", "a", "--snapshot", "it"]).ok();
+    assert!(up.stdout.starts_with("a is up already"), "{up}");
+    yard.sandbox(&["snapshot", "save", "a", "it"]).ends_with(19).says(&["sandbox snapshot rm it"]);
+    yard.sandbox(&["snapshot", "save", "a", "-x y"]).ends_with(2);
+    yard.sandbox(&["snapshot", "save", "a", "x y"]).ends_with(2).says(&["cannot be the name of a snapshot"]);
+    yard.sandbox(&["snapshot", "save", "nobody", "x"]).ends_with(7);
+    yard.sandbox(&["snapshot", "save", "x"]).ends_with(2).says(&["no task was named"]);
+    yard.sandbox(&["snapshot", "rm", "other"]).ends_with(18).says(&["there are: it"]);
+    yard.sandbox(&["up", "b", "--snapshot", "other"]).ends_with(18).says(&["there are: it"]);
+    yard.sandbox(&["up", "b", "--from-sandbox", "nobody"]).ends_with(7);
+    yard.sandbox(&["up", "b", "--from-sandbox", "b"]).ends_with(2);
+    yard.assert_no_trace("b");
+    yard.up("b");
+    yard.sandbox(&["up", "b", "--snapshot", "it"]).ends_with(2).says(&["sandbox reset b it"]);
+    yard.sandbox(&["up", "b", "--from-sandbox", "a"]).ends_with(2).says(&["sandbox reset b NAME"]);
+    yard.sandbox(&["reset", "b", "other"]).ends_with(18);
+    yard.sandbox(&["rm", "b"]).ok();
+    // Half of it is no snapshot.
+    let layers = label(&volume(&yard, "a", "redis-data"), "sandbox.layers");
+    let newest = layers.split(',').next().unwrap();
+    yard.sandbox(&["rm", "a"]).ok();
+    docker(&["volume", "rm", newest]);
+    assert_eq!(listed(&yard)[0]["whole"], false);
+    yard.sandbox(&["up", "b", "--snapshot", "it"]).ends_with(13).says(&[newest, "is gone"]);
+    yard.assert_no_trace("b");
+    yard.sandbox(&["snapshot", "rm", "it"]).ok();
+    assert_eq!(uppers(&yard), [""; 0]);
+}
