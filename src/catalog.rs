@@ -73,6 +73,14 @@ pub const RECIPES: &[Recipe] = &[
     },
 ];
 
+/// The recipe of the image that a pool needs. It stands in for none.
+pub static POOL: Recipe = Recipe {
+    name: "pool",
+    stands_in_for: "",
+    variable: "",
+    files: &[("Dockerfile", include_str!("../images/pool/Dockerfile"), 0o644)],
+};
+
 /// The template of a name.
 #[must_use]
 pub fn template(name: &str) -> Option<&'static Template> {
@@ -88,7 +96,7 @@ pub fn stand_in(reference: &str) -> Option<&'static Recipe> {
 /// The recipe whose image has a given tag.
 #[must_use]
 pub fn recipe_tagged(tag: &str) -> Option<&'static Recipe> {
-    RECIPES.iter().find(|recipe| recipe.tag() == tag)
+    RECIPES.iter().chain([&POOL]).find(|recipe| recipe.tag() == tag)
 }
 
 impl Recipe {
@@ -139,7 +147,7 @@ mod tests {
 
     #[test]
     fn every_recipe_has_a_tag_of_its_own_by_which_it_is_found() {
-        for recipe in RECIPES {
+        for recipe in RECIPES.iter().chain([&POOL]) {
             assert!(recipe.tag().starts_with(&format!("sandbox-{}:", recipe.name)));
             assert_eq!(recipe_tagged(&recipe.tag()).unwrap().name, recipe.name);
             assert!(recipe.has_made(&recipe.tag()) && recipe.has_made(&format!("sandbox-{}:0123", recipe.name)));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    completions, config, doctor, down, env, exec, gc, images, lock, logs, ls, man, merge, reset, rm, shell, show,
+    completions, config, doctor, down, env, exec, gc, images, lock, logs, ls, man, merge, pool, reset, rm, shell, show,
     snapshot, start, stop, undo, up,
 };
 use crate::report::Mode;
@@ -73,6 +73,8 @@ pub enum Command {
     Down(down::Args),
     /// Save the databases of a sandbox, for others to begin with
     Snapshot(snapshot::Args),
+    /// Keep databases in a file system with reflinks
+    Pool(pool::Args),
     /// Give a sandbox the databases that it began with, or those of a snapshot
     Reset(reset::Args),
     /// Remove sandboxes whole; refuses to lose work

@@ -29,7 +29,7 @@ enum Verb {
     Ls,
     /// Build our stand-ins from Debian packages
     Build {
-        /// Which; all of them when none is named
+        /// Which; those of the templates when none is named
         #[arg(value_name = "RECIPE")]
         recipes: Vec<String>,
     },
@@ -79,6 +79,7 @@ async fn ls(engine: &Engine, context: &Context) -> Result<()> {
         rows.push(row(engine, recipe.stands_in_for.to_owned(), "official".into()).await?);
         rows.push(row(engine, recipe.tag(), format!("stands in for {}", recipe.stands_in_for)).await?);
     }
+    rows.push(row(engine, catalog::POOL.tag(), "for `sandbox pool`".into()).await?);
     if context.globals.json {
         return report::document("images", &rows);
     }
@@ -117,9 +118,10 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Recipe>> {
     if names.is_empty() {
         return Ok(RECIPES.iter().collect());
     }
+    let all = || RECIPES.iter().chain([&catalog::POOL]);
     let find = |name: &String| {
-        let known: Vec<&str> = RECIPES.iter().map(|recipe| recipe.name).collect();
-        RECIPES.iter().find(|recipe| recipe.name == name).ok_or_else(|| {
+        let known: Vec<&str> = all().map(|recipe| recipe.name).collect();
+        all().find(|recipe| recipe.name == name).ok_or_else(|| {
             Error::new(Kind::Usage, format!("there is no recipe {name}")).hint(format!("recipes: {}", known.join(", ")))
         })
     };

@@ -13,6 +13,7 @@ pub mod logs;
 pub mod ls;
 pub mod man;
 pub mod merge;
+pub mod pool;
 pub mod reset;
 pub mod rm;
 pub mod shell;
@@ -136,7 +137,8 @@ pub async fn run(command: Command, context: &Context) -> Result<u8> {
         Command::Start(args) => start::run(&args, context).await.map(|()| 0),
         Command::Down(args) => down::run(&args, context).await.map(|()| 0),
         Command::Snapshot(args) => snapshot::run(&args, context).await.map(|()| 0),
-        Command::Reset(args) => reset::run(&args, context).await.map(|()| 0),
+        Command::Pool(args) => Box::pin(pool::run(&args, context)).await.map(|()| 0),
+        Command::Reset(args) => Box::pin(reset::run(&args, context)).await.map(|()| 0),
         Command::Rm(args) => rm::run(&args, context).await.map(|()| 0),
         Command::Merge(args) => Box::pin(merge::run(args, context)).await.map(|()| 0),
         Command::Gc(args) => gc::run(&args, context).await.map(|()| 0),

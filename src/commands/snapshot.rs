@@ -245,6 +245,8 @@ async fn rm(args: &RmArgs, context: &Context) -> Result<()> {
             Err(error) => failed.push(error),
         }
     }
+    // What they stood on and nobody else does.
+    failed.extend(world.tidy_layers().await.err());
     if context.globals.json {
         report::document("removed", &removed)?;
     } else {

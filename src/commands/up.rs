@@ -100,8 +100,10 @@ pub async fn bring_up(site: &Site, engine: &Engine, ask: &Ask, context: &Context
     let ground = ground?;
     site.register().await?;
     let world = Real { engine, site };
+    // After a reboot nothing that stands on it could start.
+    world.attach_pool().await?;
     let resolve = async |learnt: &Learnt| resolve::resolve(site, engine, ask, &ground, learnt, &context.events).await;
-    let converged = converge(&world, resolve, &context.events, &context.stop).await?;
+    let converged = Box::pin(converge(&world, resolve, &context.events, &context.stop)).await?;
     if let (BranchSource::New { name, at }, None) = (&ground.branch, &ask.from) {
         let base = site.repo.base_for_new_branch().ok().filter(|base| base.commit == *at);
         let from = base.map_or_else(|| at.short().to_owned(), |base| format!("{} ({})", base.from, at.short()));

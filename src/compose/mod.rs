@@ -74,5 +74,6 @@ pub use relation::{Condition, Dependency};
 pub use render::render;
 pub use restart::Restart;
 pub use service::Service;
+pub use size::parse_bytes;
 pub use ulimit::Ulimit;
 pub use volume::Volume;

@@ -22,7 +22,9 @@ pub(super) fn bytes_or_unlimited(cursor: &Cursor) -> Checked<i64> {
     bytes(cursor)?.try_into().map_err(|_| cursor.complain("the amount is out of range"))
 }
 
-fn parse_bytes(text: &str) -> Option<u64> {
+/// The bytes that a text says, as in 64m.
+#[must_use]
+pub fn parse_bytes(text: &str) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()));
     let unit = unit.trim_start();

@@ -54,6 +54,8 @@ pub const BASE: &str = "sandbox.base";
 /// On what is being made for a snapshot: the lock that its maker holds, and the device and inode of the directory it is in: a
 /// path may be another's in a container. Whether another user's is held is not ours to judge.
 pub const LOCK: &str = "sandbox.lock";
+/// On what makes up the pool: `file`, `mount`, `holder`, `helper`.
+pub const POOL: &str = "sandbox.pool";
 /// The content hash of the recipe that an image was built from.
 pub const RECIPE: &str = "sandbox.recipe";
 

@@ -134,7 +134,10 @@ pub async fn old_images(engine: &Engine, needed: &BTreeSet<String>) -> Result<Ve
     let (images, containers) = tokio::try_join!(engine.images(&[(labels::RECIPE, None)]), engine.containers(&[]))?;
     let used: BTreeSet<String> = containers.into_iter().map(|container| container.image_id).collect();
     let is_old = |image: &Image| {
-        let ours = image.tags.iter().all(|tag| catalog::RECIPES.iter().any(|recipe| recipe.has_made(tag)));
+        let ours = image
+            .tags
+            .iter()
+            .all(|tag| catalog::RECIPES.iter().chain([&catalog::POOL]).any(|recipe| recipe.has_made(tag)));
         let needed = image.tags.iter().any(|tag| needed.contains(tag));
         ours && !needed && !image.tags.is_empty() && image.tags.iter().all(|tag| catalog::recipe_tagged(tag).is_none())
     };

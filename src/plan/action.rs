@@ -72,6 +72,8 @@ pub enum Action {
     MakeBase(Box<BaseWanted>),
     /// Makes the upper of a clone, empty, whatever there was.
     MakeUpper(Box<UpperSpec>),
+    /// Puts the content of many layers into one.
+    Flatten(Box<FlattenSpec>),
     /// Has a data service write down what it holds in memory, so that ending it takes no time.
     Flush {
         /// The service.
@@ -196,6 +198,23 @@ pub struct UpperSpec {
     pub image: String,
 }
 
+/// Layers that are to become one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlattenSpec {
+    /// The service whose data it is.
+    pub service: String,
+    /// The layers, the newest first.
+    pub layers: Vec<String>,
+    /// The volume that becomes the one layer: an upper, written into once.
+    pub flat: VolumeSpec,
+    /// All of them, as one who stands on them sees them.
+    pub view: VolumeSpec,
+    /// Whose it is.
+    pub of: Identity,
+    /// An image that is here.
+    pub image: String,
+}
+
 /// How a service is asked whether it is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
@@ -287,6 +306,7 @@ impl fmt::Display for Action {
             Action::CreateVolume(spec) => write!(f, "create volume {}", spec.name),
             Action::MakeBase(base) => write!(f, "make the base snapshot of {}", base.service),
             Action::MakeUpper(spec) => write!(f, "create volume {}", spec.volume.name),
+            Action::Flatten(spec) => write!(f, "flatten {} layers of {}", spec.layers.len(), spec.service),
             Action::Flush { service, .. } => write!(f, "flush {service}"),
             Action::Freeze { service, .. } => write!(f, "freeze {service}"),
             Action::KeepSnapshot(snapshot) => write!(f, "keep snapshot {}", snapshot.title()),

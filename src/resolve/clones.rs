@@ -11,7 +11,7 @@ use crate::engine::{Engine, Root, Volume, VolumeSpec, labels};
 use crate::error::{Error, Kind, Result};
 use crate::plan::desired::{CloneWanted, Stack};
 use crate::record::{Data, Record};
-use crate::snapshot::{BELOW, BaseWanted, Clone, Standing, generation, own_uppers, upper_name};
+use crate::snapshot::{BELOW, BaseWanted, Clone, POOL, Standing, driver_opts, generation, own_uppers, upper_name};
 use maker::Maker;
 
 /// A volume of the project that stands on a snapshot, or is to.
@@ -27,6 +27,8 @@ struct Standpoint {
     has_manifest: bool,
     /// How the snapshot is made where none is there.
     base: Option<Standing>,
+    /// The directory in which the engine keeps volumes, where it is to be made.
+    volumes: String,
 }
 
 /// What can be decided now.
@@ -55,7 +57,7 @@ impl DataVolume<'_> {
     fn on(&self, clone: Clone) -> Standpoint {
         let (service, volume) = (self.service.to_owned(), self.volume.to_owned());
         // Where the sandbox stands on the snapshot already, nobody takes that away.
-        Standpoint { service, volume, clone, root: None, has_manifest: false, base: None }
+        Standpoint { service, volume, clone, root: None, has_manifest: false, base: None, volumes: String::new() }
     }
 }
 
@@ -67,6 +69,8 @@ struct Seen {
     layers: Vec<Volume>,
     /// All that names layers.
     standing: Vec<Volume>,
+    /// Whether there is a pool.
+    pooled: bool,
 }
 
 /// Decides for every data volume of a project.
@@ -113,12 +117,14 @@ pub(super) async fn there(engine: &Engine, record: &Record, project: &Project) -
 impl Seen {
     async fn look(engine: &Engine, record: &Record) -> Result<Seen> {
         let ours = labels::of(&record.claim.identity);
-        let (own, layers, standing) = tokio::try_join!(
+        let (own, layers, standing, pool) = tokio::try_join!(
             engine.volumes(&ours),
             engine.volumes(&[(labels::LAYER, None)]),
-            engine.volumes(&[(labels::LAYERS, None)])
+            engine.volumes(&[(labels::LAYERS, None)]),
+            engine.volume(POOL)
         )?;
-        Ok(Seen { own, layers, standing })
+        let pooled = pool.is_some_and(|pool| pool.labels.contains_key(labels::POOL));
+        Ok(Seen { own, layers, standing, pooled })
     }
 
     /// The sandbox's own volumes for one of the project.
@@ -134,9 +140,9 @@ impl Seen {
 
     /// A number that neither a volume of that name bears nor anything that one wrote into.
     fn next(&self, name: &str) -> u32 {
-        let upper = upper_name(name);
         let volumes = self.own.iter().filter_map(|own| generation(&own.name, name));
-        let uppers = self.layers.iter().filter_map(|layer| generation(&layer.name, &upper));
+        let uppers = [false, true].map(|pooled| upper_name(name, pooled));
+        let uppers = uppers.iter().flat_map(|upper| self.layers.iter().filter_map(|it| generation(&it.name, upper)));
         volumes.chain(uppers).max().unwrap_or_default() + 1
     }
 
@@ -216,18 +222,19 @@ impl Clones {
     pub(super) fn put_onto(self, stack: &mut Stack, record: &Record) {
         let Clones { standpoints, names, superseded, .. } = self;
         stack.superseded = superseded;
-        for Standpoint { service, volume, clone, root, has_manifest, base } in standpoints {
+        for Standpoint { service, volume, clone, root, has_manifest, base, volumes } in standpoints {
             let Some(name) = names.get(&volume) else { continue };
             let Some(wanted) = stack.services.iter_mut().find(|it| it.name == service) else { continue };
             wanted.renamed_from.clone_from(&clone.databases);
             let base = base
                 .map(|base| Box::new(BaseWanted::of(&service, &volume, &base, &wanted.container, &wanted.question)));
             let labels = clone.upper_labels(&record.claim.identity);
+            let driver_opts = driver_opts(&clone.upper, &volumes);
             stack.clones.push(CloneWanted {
                 volume: name.clone(),
                 key: volume,
                 service,
-                upper: VolumeSpec { name: clone.upper, labels, ..VolumeSpec::default() },
+                upper: VolumeSpec { name: clone.upper, labels, driver_opts, ..VolumeSpec::default() },
                 snapshot: clone.snapshot,
                 layers: clone.layers,
                 image: wanted.container.image.clone(),

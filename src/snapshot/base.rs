@@ -22,6 +22,8 @@ pub struct BaseWanted {
     pub volume: String,
     /// The volume that is to become its layer.
     pub layer: String,
+    /// What the driver is told of it.
+    pub driver_opts: BTreeMap<String, String>,
     /// Where the data is, in the container.
     pub target: String,
     /// What makes it.
@@ -41,6 +43,8 @@ pub struct Shape<'a> {
     pub target: &'a str,
     /// How many databases are made.
     pub databases: usize,
+    /// Whether it is in the pool.
+    pub pooled: bool,
     /// The environment.
     pub environment: &'a BTreeMap<String, Option<String>>,
     /// What in it is the sandbox's own, and shapes nothing.
@@ -64,6 +68,7 @@ impl Shape<'_> {
         part("image", self.image_id);
         part("target", self.target);
         part("databases", &self.databases.to_string());
+        part("pooled", &self.pooled.to_string());
         for (name, value) in self.environment {
             let value = value.as_ref().filter(|value| *value != self.own_password);
             part("variable", name);
@@ -87,7 +92,7 @@ impl BaseWanted {
         container: &ContainerSpec,
         question: &Question,
     ) -> BaseWanted {
-        let Standing { key, layer, target, databases, throw_away } = standing;
+        let Standing { key, layer, driver_opts, target, databases, throw_away } = standing;
         let own = question.login().map(|login| login.password.clone());
         let other = |value: Option<String>| {
             if value.is_some() && value == own.as_ref().map(|own| own.0.clone()) {
@@ -103,6 +108,7 @@ impl BaseWanted {
             service: service.to_owned(),
             volume: volume.to_owned(),
             layer: layer.clone(),
+            driver_opts: driver_opts.clone(),
             target: target.clone(),
             container: ContainerSpec {
                 // No other user of the engine makes one of that name.
@@ -132,6 +138,8 @@ pub struct Standing {
     pub key: String,
     /// The volume that is to become its layer.
     pub layer: String,
+    /// What the driver is told of it.
+    pub driver_opts: BTreeMap<String, String>,
     /// Where the data is, in the container.
     pub target: String,
     /// How many databases are made in it.
@@ -170,6 +178,7 @@ mod tests {
             image_id: "sha256:1",
             target: "/data",
             databases: 2,
+            pooled: false,
             environment: &environment,
             own_password: "s3cret",
             user,

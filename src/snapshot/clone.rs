@@ -10,8 +10,17 @@ use crate::task::Identity;
 /// Where the volumes below a clone are to be seen in its container: in use, they are safe from `docker volume prune`.
 pub const BELOW: &str = "/.sandbox";
 
+/// What the names of layers begin with.
+const LAYER: &str = "sandbox_layer_";
+
 /// What the names of uppers begin with. In one, the data is in a directory beside the kernel's own.
 const UPPER: &str = "sandbox_upper_";
+
+/// What the names of both begin with in the pool, instead of `sandbox_`.
+const POOLED: &str = "sandbox_pooled_";
+
+/// The volume that is the pool, and the container that holds it mounted.
+pub const POOL: &str = "sandbox_pool";
 
 /// A mount option.
 const USER_NOTES: &str = ",userxattr";
@@ -58,24 +67,37 @@ impl Clone {
         databases: Vec<String>,
         (volumes, rootless): (&str, bool),
     ) -> Option<Clone> {
-        let inside = |volume: &str| {
-            let part = if is_upper(volume) { format!("/{}", Part::Upper) } else { String::new() };
-            format!("{volumes}/{volume}/_data{part}")
-        };
+        let inside = |volume: &str| format!("{}{}", place_of(volume, volumes), data_in(volume));
         let lower: Vec<String> = layers.iter().map(|layer| inside(layer)).collect();
         // In a user namespace the kernel keeps its notes where users may.
         let own = if rootless { USER_NOTES } else { "" };
         let (lower, above) = (lower.join(":"), inside(&upper));
-        let work = format!("{volumes}/{upper}/_data/{}", Part::Work);
+        let work = format!("{}/{}", place_of(&upper, volumes), Part::Work);
         let options = format!("lowerdir={lower},upperdir={above},workdir={work}{own}");
         let strange = volumes.contains([':', ',', '\\', '"']);
         if strange || options.len() > OPTIONS_MAX_BYTES || layers.is_empty() || !is_upper(&upper) {
             return None;
         }
-        let driver_opts = [("type", "overlay".to_owned()), ("device", "overlay".to_owned()), ("o", options)]
-            .map(|(name, value)| (name.to_owned(), value))
-            .into();
+        let driver_opts = overlay(options);
         Some(Clone { snapshot: snapshot.to_owned(), layers, upper, databases, driver_opts })
+    }
+
+    /// How layers are mounted for somebody who only looks; none where the kernel could not be told so.
+    #[must_use]
+    pub fn view(layers: &[String], volumes: &str) -> Option<BTreeMap<String, String>> {
+        let lower: Vec<String> =
+            layers.iter().map(|layer| format!("{}{}", place_of(layer, volumes), data_in(layer))).collect();
+        let options = format!("lowerdir={}", lower.join(":"));
+        (options.len() <= OPTIONS_MAX_BYTES && layers.len() > 1).then(|| overlay(options))
+    }
+
+    /// Whether another layer would be one too many.
+    #[must_use]
+    pub fn is_full(&self, volumes: &str) -> bool {
+        let layers = [&self.upper].into_iter().chain(&self.layers).cloned().collect();
+        // The next upper has a number of more digits.
+        let upper = format!("{}.9999", self.upper);
+        Clone::over(&self.snapshot, layers, upper, Vec::new(), (volumes, true)).is_none()
     }
 
     /// The same clone as it would be made now; none where it could not be.
@@ -111,6 +133,13 @@ impl Clone {
         .map(|(label, value)| (label.to_owned(), value.to_owned()))
         .into()
     }
+}
+
+/// What the driver is told of an overlay.
+fn overlay(options: String) -> BTreeMap<String, String> {
+    [("type", "overlay".to_owned()), ("device", "overlay".to_owned()), ("o", options)]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
 }
 
 /// A directory of an upper.
@@ -151,14 +180,52 @@ pub fn generation(name: &str, of: &str) -> Option<u32> {
 
 /// What the upper of a clone is called, when it is made.
 #[must_use]
-pub fn upper_name(clone: &str) -> String {
-    format!("{UPPER}{clone}")
+pub fn upper_name(clone: &str, pooled: bool) -> String {
+    in_pool(&format!("{UPPER}{clone}"), pooled)
+}
+
+/// What a layer is called.
+#[must_use]
+pub fn layer_name(rest: &str, pooled: bool) -> String {
+    in_pool(&format!("{LAYER}{rest}"), pooled)
+}
+
+fn in_pool(name: &str, pooled: bool) -> String {
+    if pooled { name.replacen("sandbox_", POOLED, 1) } else { name.to_owned() }
+}
+
+/// Whether a layer or upper is in the pool.
+#[must_use]
+pub fn is_pooled(volume: &str) -> bool {
+    volume.starts_with(POOLED)
 }
 
 /// Whether a volume is or was an upper.
 #[must_use]
 pub fn is_upper(volume: &str) -> bool {
-    volume.starts_with(UPPER)
+    volume.starts_with(UPPER) || volume.strip_prefix(POOLED).is_some_and(|rest| rest.starts_with("upper_"))
+}
+
+/// The directory that a layer or upper is, where the engine keeps volumes in one.
+fn place_of(volume: &str, volumes: &str) -> String {
+    if is_pooled(volume) { format!("{volumes}/{POOL}/_data/{volume}") } else { format!("{volumes}/{volume}/_data") }
+}
+
+/// Where in it the data is.
+#[must_use]
+pub fn data_in(volume: &str) -> String {
+    if is_upper(volume) { format!("/{}", Part::Upper) } else { String::new() }
+}
+
+/// What the driver is told of a layer or upper: nothing, but in the pool.
+#[must_use]
+pub fn driver_opts(volume: &str, volumes: &str) -> BTreeMap<String, String> {
+    if !is_pooled(volume) {
+        return BTreeMap::new();
+    }
+    [("type", "none".to_owned()), ("o", "bind".to_owned()), ("device", place_of(volume, volumes))]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
 }
 
 /// What a sandbox has written into, and nobody else stands on: of all volumes that name layers.
@@ -175,9 +242,20 @@ pub fn own_uppers<'a>(volumes: &'a [Volume], owner: &Identity) -> Vec<&'a Volume
 }
 
 /// All that some volumes stand on or write into, as they say.
+///
+/// What an upper says counts until it has a clone. From then on the clone says it, and later the snapshots that it is a layer
+/// of: these may stand on something else that has the same content.
 pub fn standing_on<'a>(volumes: impl IntoIterator<Item = &'a Volume>) -> BTreeSet<String> {
-    let named = |volume: &'a Volume| [labels::LAYERS, labels::UPPER].map(|label| volume.labels.get(label));
-    volumes.into_iter().flat_map(named).flatten().flat_map(|names| listed(names)).collect()
+    let (uppers, others): (Vec<&Volume>, Vec<&Volume>) =
+        volumes.into_iter().partition(|volume| volume.labels.contains_key(labels::UPPER_REPO));
+    let named = |volume: &Volume| {
+        let names = [labels::LAYERS, labels::UPPER].map(|label| volume.labels.get(label).cloned());
+        names.into_iter().flatten().flat_map(|names| listed(&names)).collect::<Vec<_>>()
+    };
+    let mut used: BTreeSet<String> = others.into_iter().flat_map(named).collect();
+    let fresh: Vec<&Volume> = uppers.into_iter().filter(|upper| !used.contains(&upper.name)).collect();
+    used.extend(fresh.into_iter().flat_map(named));
+    used
 }
 
 #[cfg(test)]
@@ -191,7 +269,7 @@ mod tests {
 
     fn clone_over(layers: &[&str], upper: &str) -> Clone {
         let layers = layers.iter().map(|&layer| layer.to_owned()).collect();
-        Clone::over("k", layers, upper_name(upper), vec!["a".into()], ("/d/volumes", false)).unwrap()
+        Clone::over("k", layers, upper_name(upper, false), vec!["a".into()], ("/d/volumes", false)).unwrap()
     }
 
     #[test]
@@ -212,9 +290,25 @@ mod tests {
     }
 
     #[test]
+    fn in_the_pool_layers_are_directories_beside_one_another() {
+        let (layer, upper) = (layer_name("y", true), upper_name("p_data", true));
+        assert_eq!((&*layer, &*upper), ("sandbox_pooled_layer_y", "sandbox_pooled_upper_p_data"));
+        assert!(is_upper(&upper) && !is_upper(&layer) && is_pooled(&layer) && !is_pooled("sandbox_layer_y"));
+        let clone = Clone::over("k", vec![layer.clone()], upper, Vec::new(), ("/v", false)).unwrap();
+        assert_eq!(
+            clone.driver_opts["o"],
+            "lowerdir=/v/sandbox_pool/_data/sandbox_pooled_layer_y,\
+             upperdir=/v/sandbox_pool/_data/sandbox_pooled_upper_p_data/upper,\
+             workdir=/v/sandbox_pool/_data/sandbox_pooled_upper_p_data/work"
+        );
+        assert_eq!(driver_opts(&layer, "/v")["device"], "/v/sandbox_pool/_data/sandbox_pooled_layer_y");
+        assert!(driver_opts("sandbox_layer_y", "/v").is_empty());
+    }
+
+    #[test]
     fn what_the_kernel_could_not_be_told_is_no_clone() {
         let over = |layers: Vec<String>, volumes: &str| {
-            Clone::over("k", layers, upper_name("p_data"), Vec::new(), (volumes, false))
+            Clone::over("k", layers, upper_name("p_data", false), Vec::new(), (volumes, false))
         };
         assert_eq!(over(vec!["x".into()], "/a:b/volumes"), None);
         assert_eq!(over(vec!["x".repeat(60); 60], "/d/volumes"), None);

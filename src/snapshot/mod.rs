@@ -19,7 +19,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use base::{BaseWanted, Shape, Standing, database_names};
-pub use clone::{BELOW, Clone, Part, generation, is_upper, nth, own_uppers, standing_on, upper_name};
+pub use clone::{
+    BELOW, Clone, POOL, Part, data_in, driver_opts, generation, is_pooled, is_upper, layer_name, nth, own_uppers,
+    standing_on, upper_name,
+};
 
 use crate::engine::{Root, Volume, labels};
 use crate::error::{Error, Kind as ErrorKind, Result};

@@ -2,6 +2,7 @@
 
 mod observe;
 mod perform;
+mod pool;
 mod ready;
 mod reclaim;
 mod settle;
@@ -10,6 +11,7 @@ mod snapshots;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use pool::Usage;
 pub use snapshots::snapshots;
 
 use crate::apply::{Setback, World};
@@ -58,6 +60,41 @@ impl Real<'_> {
     /// The sandboxes that stand on a snapshot, by their clones' labels.
     pub async fn clones_of(&self, snapshot: &Snapshot) -> Result<Vec<Volume>> {
         snapshots::clones_of(self.engine, snapshot).await
+    }
+
+    /// Attaches the pool, where there is one. Whether there is.
+    pub async fn attach_pool(&self) -> Result<bool> {
+        Box::pin(pool::attach(self)).await
+    }
+
+    /// Whether there is a pool.
+    pub async fn has_pool(&self) -> Result<bool> {
+        pool::is_there(self.engine).await
+    }
+
+    /// Makes the pool, of a size in bytes.
+    pub async fn create_pool(&self, size_bytes: u64, ticker: &Ticker) -> Result<()> {
+        pool::create(self, size_bytes, ticker).await
+    }
+
+    /// How full the pool is.
+    pub async fn pool_usage(&self) -> Result<Usage> {
+        pool::usage(self.engine).await
+    }
+
+    /// Makes the pool larger.
+    pub async fn grow_pool(&self, size_bytes: u64) -> Result<()> {
+        pool::grow(self, size_bytes).await
+    }
+
+    /// Gives the disk back what is free in the pool.
+    pub async fn trim_pool(&self) -> Result<()> {
+        pool::trim(self).await
+    }
+
+    /// Takes the pool away. The caller has seen that nobody stands on what is in it.
+    pub async fn remove_pool(&self) -> Result<()> {
+        pool::remove(self).await
     }
 
     /// The bytes on the disk of all layers of some snapshots, by the layers' names.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::ready::Databases;
-use super::{Real, ready, reclaim, snapshots};
+use super::{Real, pool, ready, reclaim, snapshots};
 use crate::apply::Setback;
 use crate::catalog;
 use crate::claims::{Claim, holder};
@@ -36,6 +36,7 @@ pub(super) async fn perform(world: &Real<'_>, action: &Action, ticker: &Ticker) 
         Action::CreateVolume(spec) => Ok(create_volume(world, spec).await?),
         Action::MakeBase(base) => snapshots::make_base(world, base, ticker).await,
         Action::MakeUpper(spec) => snapshots::make_upper(world, spec).await,
+        Action::Flatten(spec) => Ok(snapshots::flatten(world, spec).await?),
         Action::Flush { question, .. } => Ok(snapshots::flush(question).await?),
         Action::Freeze { service, container, question } => {
             Ok(snapshots::freeze(world, service, container, question).await?)
@@ -53,7 +54,7 @@ pub(super) async fn perform(world: &Real<'_>, action: &Action, ticker: &Ticker) 
         Action::StopContainer { id, .. } => Ok(engine.stop(id).await?),
         Action::RemoveContainer { id, .. } => Ok(engine.remove_container(id).await?),
         Action::RemoveNetwork { id, .. } => Ok(remove_network(world, id).await?),
-        Action::RemoveVolume { name } => Ok(engine.remove_volume(name).await?),
+        Action::RemoveVolume { name } => Ok(pool::remove_volume(engine, name).await?),
         Action::RemoveWorktree { of, worktree, env_file, keep } => {
             let spared = site.spared(env_file.as_deref());
             Ok(remove_worktree(world, of, worktree, keep.as_ref(), &spared).await?)

@@ -3,6 +3,7 @@
 //! What is made for a base before it has its manifest is nobody's, should we be killed: whoever makes that base next, or looks
 //! after a run that was killed, takes it away. The lock of the base says whether somebody is still at it.
 
+mod flatten;
 mod sizes;
 mod sweep;
 mod uppers;
@@ -10,7 +11,7 @@ mod uppers;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Real, ready};
+use super::{Real, pool, ready};
 use crate::apply::Setback;
 use crate::engine::{CreateContainer, Engine, Exit, Root, State, VolumeSpec, labels};
 use crate::error::{Error, Kind, Result};
@@ -18,10 +19,11 @@ use crate::event::Ticker;
 use crate::locks::Lock;
 use crate::plan::action::Question;
 use crate::probe;
-use crate::snapshot::{self, BaseWanted, Clone, Frozen, Snapshot, upper_name};
+use crate::snapshot::{self, BaseWanted, Clone, Frozen, Snapshot, is_pooled, upper_name};
 use sweep::{lock_label, lock_path, sweep};
 use uppers::Filler;
 
+pub(super) use flatten::flatten;
 pub(super) use sizes::sizes_of;
 pub(super) use sweep::{clones_of, remove, sweep_abandoned, sweep_layers};
 pub(super) use uppers::{has_its_layers, make_upper};
@@ -71,7 +73,11 @@ async fn make(world: &Real<'_>, base: &BaseWanted) -> Result<(), Setback> {
     let engine = world.engine;
     let lock = (labels::LOCK.to_owned(), lock_label(world, &base.key));
     let layer_labels: BTreeMap<_, _> = [(labels::LAYER.to_owned(), base.key.clone()), lock.clone()].into();
-    let layer = VolumeSpec { name: base.layer.clone(), labels: layer_labels.clone(), ..VolumeSpec::default() };
+    if is_pooled(&base.layer) {
+        pool::make_layer(engine, &base.layer).await?;
+    }
+    let driver_opts = base.driver_opts.clone();
+    let layer = VolumeSpec { name: base.layer.clone(), labels: layer_labels.clone(), driver_opts, driver: None };
     engine.create_volume(&layer).await?;
     try_clone(engine, base, &layer_labels).await?;
     let mut container = base.container.clone();
@@ -211,8 +217,12 @@ async fn published_port(world: &Real<'_>, base: &BaseWanted, id: &str) -> Result
 
 /// Mounts an empty clone over an empty layer, before a minute is spent on an engine that cannot.
 async fn try_clone(engine: &Engine, base: &BaseWanted, label: &BTreeMap<String, String>) -> Result<(), Setback> {
+    // That the pool is mounted says enough.
+    if is_pooled(&base.layer) {
+        return Ok(());
+    }
     let name = format!("{}_try", base.layer);
-    let upper = upper_name(&name);
+    let upper = upper_name(&name, false);
     let facts = engine.facts().await?;
     let directory = &facts.root_dir;
     let place = (&*format!("{directory}/volumes"), facts.rootless);

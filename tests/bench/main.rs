@@ -5,6 +5,8 @@
 //! `COMPOSE`; `make bench` sees to all three.
 #![expect(clippy::print_stdout, reason = "a table on stdout is what it is for")]
 
+mod large;
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -29,13 +31,26 @@ fn main() -> Result<()> {
 
 /// What was measured: ours, what it is compared with, and what it may cost.
 struct Row {
-    what: &'static str,
+    what: String,
     ours: Duration,
     other: Option<(&'static str, Duration)>,
     budget: Option<Duration>,
+    note: Option<String>,
 }
 
 impl Row {
+    fn new(what: impl Into<String>, ours: Duration) -> Row {
+        Row { what: what.into(), ours, other: None, budget: None, note: None }
+    }
+
+    fn beside(self, what: &'static str, time: Duration) -> Row {
+        Row { other: Some((what, time)), ..self }
+    }
+
+    fn within(self, ms: u64) -> Row {
+        Row { budget: Some(Duration::from_millis(ms)), ..self }
+    }
+
     fn ratio(&self) -> Option<f64> {
         self.other.map(|(_, other)| other.as_secs_f64() / self.ours.as_secs_f64())
     }
@@ -47,18 +62,20 @@ impl Row {
             "other": self.other.map(|(name, _)| name),
             "other_ms": self.other.map(|(_, other)| other.as_secs_f64() * 1000.0),
             "ratio": self.ratio(),
+            "note": self.note,
             "budget_ms": self.budget.map(|budget| budget.as_secs_f64() * 1000.0),
         })
     }
 }
 
 fn print(rows: &[Row]) {
-    println!("{:<42} {:>10}   {:<44} {:>8} {:>9}", "median of several rounds", "sandbox", "instead", "ratio", "budget");
+    println!("{:<46} {:>10}   {:<44} {:>8} {:>9}", "median of several rounds", "sandbox", "instead", "ratio", "budget");
     for row in rows {
         let other = row.other.map(|(name, other)| format!("{} {name}", show(other))).unwrap_or_default();
         let ratio = row.ratio().map(|ratio| format!("{ratio:.1}x")).unwrap_or_default();
         let budget = row.budget.map(show).unwrap_or_default();
-        println!("{:<42} {:>10}   {other:<44} {ratio:>8} {budget:>9}", row.what, show(row.ours));
+        let note = row.note.as_ref().map(|note| format!("  {note}")).unwrap_or_default();
+        println!("{:<46} {:>10}   {other:<44} {ratio:>8} {budget:>9}{note}", row.what, show(row.ours));
     }
 }
 
@@ -134,12 +151,16 @@ impl Bench {
         for number in 0..SANDBOXES {
             run(self.sandbox(&["up", &format!("many-{number}")]))?;
         }
-        let budget = |ms| Some(Duration::from_millis(ms));
-        let row = |what, ours, budget| Row { what, ours, other: None, budget };
-        rows.push(row("no-op `up`", self.median(&["up", "many-0"])?, budget(150)));
-        rows.push(row("`ls` with 20 sandboxes", self.median(&["ls"])?, budget(50)));
-        rows.push(row("`env`", self.median(&["env", "many-0"])?, None));
-        rows.push(row("`--help`", self.median(&["--help"])?, budget(10)));
+        rows.push(Row::new("no-op `up`", self.median(&["up", "many-0"])?).within(150));
+        rows.push(Row::new("`ls` with 20 sandboxes", self.median(&["ls"])?).within(50));
+        rows.push(Row::new("`env`", self.median(&["env", "many-0"])?));
+        rows.push(Row::new("`--help`", self.median(&["--help"])?).within(10));
+        for number in 0..SANDBOXES {
+            run(self.sandbox(&["rm", &format!("many-{number}")]))?;
+        }
+        if large::megabytes() > 0 {
+            rows.extend(self.large(rows[0].ours)?);
+        }
         Ok(rows)
     }
 
@@ -154,18 +175,10 @@ impl Bench {
         }
         let [up, rm, compose_up, compose_down] = times.map(median);
         Ok(vec![
-            Row {
-                what: "first `up`: worktree, Postgres, Redis",
-                ours: up,
-                other: Some(("docker compose up -d --wait", compose_up)),
-                budget: None,
-            },
-            Row {
-                what: "`rm`: all of it",
-                ours: rm,
-                other: Some(("docker compose down -v", compose_down)),
-                budget: None,
-            },
+            Row::new("first `up`: worktree, Postgres, Redis", up)
+                .beside("docker compose up -d --wait", compose_up)
+                .within(700),
+            Row::new("`rm`: all of it", rm).beside("docker compose down -v", compose_down),
         ])
     }
 
@@ -193,6 +206,10 @@ impl Bench {
         let tasks = run(self.sandbox(&["ls", "--quiet"])).map(|output| output.stdout).unwrap_or_default();
         for task in String::from_utf8_lossy(&tasks).lines() {
             let _ = run(self.sandbox(&["rm", task]));
+        }
+        let saved = run(self.sandbox(&["snapshot", "ls", "--quiet"])).map(|output| output.stdout).unwrap_or_default();
+        for name in String::from_utf8_lossy(&saved).lines() {
+            let _ = run(self.sandbox(&["snapshot", "rm", name]));
         }
         let _ = run(self.compose("sandboxbench", &[], &["down", "--volumes"]));
         let _ = std::fs::remove_dir_all(&self.directory);

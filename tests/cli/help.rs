@@ -28,6 +28,7 @@ fn the_help_names_every_command_and_every_exit_code() {
       start        Start what was stopped
       down         Remove containers and network, keep worktree and claims
       snapshot     Save the databases of a sandbox, for others to begin with
+      pool         Keep databases in a file system with reflinks
       reset        Give a sandbox the databases that it began with, or those of a snapshot
       rm           Remove sandboxes whole; refuses to lose work
       merge        Merge a task's branch, then remove the sandbox

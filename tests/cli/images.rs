@@ -24,7 +24,8 @@ fn each_image_is_listed_with_whether_it_is_here() {
             ("official", true),
             ("stands in for postgres:17", false),
             ("official", true),
-            ("stands in for redis:8", false)
+            ("stands in for redis:8", false),
+            ("for `sandbox pool`", false)
         ]
     );
     assert!(engine.commands().is_empty());

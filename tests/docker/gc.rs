@@ -64,7 +64,7 @@ fn of_another_machine_or_user_or_disk_nothing_is_taken() {
     assert!(plan.contains("keep    young: unknown"), "{plan}");
     assert!(plan.contains("remove  gone: orphaned"), "{plan}");
     yard.sandbox(&["gc", "--yes"]).ok();
-    assert_eq!(labelled("volume", &yard.labels(None)).len(), 5 + others.len());
+    assert_eq!(labelled("volume", &yard.labels(None)).len(), 3 + others.len());
     yard.assert_whole("a");
 }
 

@@ -11,6 +11,7 @@ mod compose_client;
 mod convergence;
 mod crowd;
 mod engine_of_its_own;
+mod engine_of_its_own_pool;
 mod env_file;
 mod faults;
 mod gc;

@@ -26,7 +26,7 @@ pub fn commit() -> CommitId {
 fn written_into_by(upper: &str, clone: &str) -> bool {
     // The older of a clone stands behind the same name.
     let (first, number) = clone.split_once('.').map_or((clone, 1), |(first, number)| (first, number.parse().unwrap()));
-    snapshot::nth(&snapshot::upper_name(first), number) == upper
+    snapshot::nth(&snapshot::upper_name(first, false), number) == upper
 }
 
 /// Everything that is outside.
@@ -304,7 +304,7 @@ impl State {
                 let mounts = spec.mounts.iter().map(|mount| mount.source.clone()).collect();
                 self.containers.push(Container { seen, ready: false, mounts });
             }
-            Action::Flush { .. } | Action::Freeze { .. } | Action::KeepSnapshot(_) => {
+            Action::Flatten(_) | Action::Flush { .. } | Action::Freeze { .. } | Action::KeepSnapshot(_) => {
                 return Err(broken("no plan of a sandbox has that"));
             }
             Action::StartContainer { name } => {

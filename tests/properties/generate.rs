@@ -149,6 +149,7 @@ fn clone(service: &ServiceWanted) -> Option<CloneWanted> {
         service: service.name.clone(),
         volume: "data".into(),
         layer: "layer".into(),
+        driver_opts: BTreeMap::new(),
         target: "/data".into(),
         container: service.container.clone(),
         question: service.question.clone(),
@@ -177,7 +178,7 @@ pub fn wanted(number: usize, (question, volume, healthy, depends): (u8, bool, bo
         password: Secret("secret".into()),
     };
     let data = volume.then(|| format!("blog_fix_{name}-data"));
-    let upper = data.as_ref().filter(|_| question == 0).map(|data| snapshot::upper_name(data));
+    let upper = data.as_ref().filter(|_| question == 0).map(|data| snapshot::upper_name(data, false));
     let volumes: Vec<String> = data.into_iter().chain(upper).collect();
     let mount = |source: &String| MountSpec {
         kind: MountKind::Volume,

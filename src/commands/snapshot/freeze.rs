@@ -4,14 +4,15 @@ use std::time::{Duration, Instant};
 
 use crate::apply::apply;
 use crate::commands::{Context, up};
-use crate::engine::{Engine, Root};
+use crate::engine::{Engine, Root, VolumeSpec, labels};
 use crate::error::{Error, Kind, Result};
+use crate::plan::action::FlattenSpec;
 use crate::plan::desired::{CloneWanted, ServiceWanted, Stack};
 use crate::plan::{Action, Cause, Desired, OnFailure, Plan};
 use crate::record::{Data, On};
 use crate::resolve::Ask;
 use crate::site::Site;
-use crate::snapshot::{Frozen, Kind as SnapshotKind, Snapshot};
+use crate::snapshot::{Clone, Frozen, Kind as SnapshotKind, Snapshot, driver_opts};
 use crate::task::TaskName;
 use crate::world::Real;
 
@@ -29,6 +30,7 @@ pub async fn freeze(
     // What has crashed recovers before it is frozen.
     let desired = Box::pin(up::bring_up(site, engine, &Ask::again(task.clone()), context)).await?.desired;
     let mut snapshot = taken_from(&desired, wanted)?;
+    flatten(site, engine, &desired, &mut snapshot, context).await?;
     for frozen in &mut snapshot.frozen {
         frozen.root = root_of(engine, &desired.stack, frozen).await?;
     }
@@ -84,6 +86,40 @@ fn frozen(service: &ServiceWanted, clone: &CloneWanted) -> Frozen {
         root: None,
         databases: names.unwrap_or_default(),
     }
+}
+
+/// Where another layer would be one too many, those below become one before: the sandbox goes on meanwhile.
+async fn flatten(
+    site: &Site,
+    engine: &Engine,
+    desired: &Desired,
+    snapshot: &mut Snapshot,
+    context: &Context,
+) -> Result<()> {
+    let volumes = format!("{}/volumes", engine.facts().await?.root_dir);
+    let identity = &desired.record.claim.identity;
+    let mut plan = Plan::new(identity.task.as_str(), OnFailure::StopBeginning);
+    let own = engine.volumes(&labels::of(identity)).await?;
+    for wanted in &desired.stack.clones {
+        let clone = own.iter().find(|volume| volume.name == wanted.volume).and_then(Clone::of);
+        let Some(clone) = clone.filter(|clone| clone.is_full(&volumes)) else { continue };
+        let Some(view) = Clone::view(&clone.layers, &volumes) else { continue };
+        let flat = format!("{}_flat", clone.upper);
+        let labels = Clone { layers: Vec::new(), ..clone.clone() }.upper_labels(identity);
+        let spec = FlattenSpec {
+            service: wanted.service.clone(),
+            flat: VolumeSpec { driver_opts: driver_opts(&flat, &volumes), name: flat.clone(), labels, driver: None },
+            view: VolumeSpec { name: format!("{}_view", wanted.volume), driver_opts: view, ..VolumeSpec::default() },
+            layers: clone.layers,
+            of: identity.clone(),
+            image: wanted.image.clone(),
+        };
+        plan.add(Action::Flatten(Box::new(spec)), Cause::Requested, &[]);
+        for frozen in snapshot.frozen.iter_mut().filter(|frozen| frozen.service == wanted.service) {
+            frozen.layers = vec![wanted.upper.name.clone(), flat.clone()];
+        }
+    }
+    apply(&Real { engine, site }, &plan, &context.events, context.stop.clone()).await.into_result()
 }
 
 /// Who the directory belongs to by now.

@@ -10,7 +10,10 @@ use crate::error::{Error, Kind, Result};
 use crate::plan::action::Secret;
 use crate::record::{Data, On, Record};
 use crate::resolve::{Ground, password};
-use crate::snapshot::{self, Clone, Frozen, Shape, Snapshot, Standing, database_names, nth, short, upper_name};
+use crate::snapshot::{
+    self, Clone, Frozen, Shape, Snapshot, Standing, database_names, driver_opts, is_pooled, layer_name, nth, short,
+    upper_name,
+};
 
 /// Everything that is needed to decide where a new volume stands.
 pub(super) struct Maker<'a> {
@@ -22,9 +25,30 @@ pub(super) struct Maker<'a> {
     pub(super) seen: &'a Seen,
 }
 
+/// A volume that is to be made.
+struct New<'a> {
+    data: &'a DataVolume<'a>,
+    /// What the first of its kind is called.
+    first: String,
+    /// Which of its kind it is.
+    number: u32,
+    /// Where the engine keeps volumes, and whether it runs without root.
+    place: (&'a str, bool),
+}
+
+impl New<'_> {
+    /// Over some layers; beside them in the pool, if they are there. None where the kernel could not be told so.
+    fn over(&self, snapshot: &str, layers: Vec<String>, databases: Vec<String>) -> Option<Standpoint> {
+        let pooled = layers.first().is_some_and(|layer| is_pooled(layer));
+        let upper = nth(&upper_name(&self.first, pooled), self.number);
+        let clone = Clone::over(snapshot, layers, upper, databases, self.place)?;
+        Some(Standpoint { volumes: self.place.0.to_owned(), ..self.data.on(clone) })
+    }
+}
+
 impl Maker<'_> {
     pub(super) async fn make(&self, missing: Vec<DataVolume<'_>>, clones: &mut Clones) -> Result<()> {
-        let mut facts = None;
+        let mut place = None;
         let snapshots = snapshot::whole(&self.seen.standing, &self.seen.layers);
         for data in missing {
             let first = format!("{}_{}", self.record.claim.names.project, data.volume);
@@ -38,16 +62,16 @@ impl Maker<'_> {
             if is_plain {
                 continue;
             }
-            if facts.is_none() {
-                let facts_now = self.engine.facts().await?;
-                facts = Some((format!("{}/volumes", facts_now.root_dir), facts_now.rootless));
+            if place.is_none() {
+                let facts = self.engine.facts().await?;
+                place = Some((format!("{}/volumes", facts.root_dir), facts.rootless));
             }
-            let place = facts.as_ref().map_or(("", false), |(directory, rootless)| (directory.as_str(), *rootless));
-            let upper = nth(&upper_name(&first), number);
+            let place = place.as_ref().map_or(("", false), |(volumes, rootless)| (volumes.as_str(), *rootless));
+            let new = New { data: &data, first, number, place };
             let point = match stands {
-                Some((on, frozen)) => Some(self.on(on, frozen, &data, upper, place)?),
-                None => match self.again(&data, &upper, place) {
-                    None => self.base(&snapshots, &data, upper, place, clones).await?,
+                Some((on, frozen)) => Some(self.on(on, frozen, &new)?),
+                None => match self.again(&new) {
+                    None => self.base(&snapshots, &new, clones).await?,
                     point => point,
                 },
             };
@@ -57,88 +81,66 @@ impl Maker<'_> {
     }
 
     /// On what was asked for, or nothing.
-    fn on(
-        &self,
-        on: &Snapshot,
-        frozen: &Frozen,
-        data: &DataVolume<'_>,
-        upper: String,
-        place: (&str, bool),
-    ) -> Result<Standpoint> {
-        let (service, title) = (data.service, on.title());
-        let image = data.its.image.as_deref().unwrap_or_default();
+    fn on(&self, on: &Snapshot, frozen: &Frozen, new: &New<'_>) -> Result<Standpoint> {
+        let (service, title) = (new.data.service, on.title());
+        let image = new.data.its.image.as_deref().unwrap_or_default();
         if image != frozen.image {
-            return Err(Error::new(
-                Kind::Service,
-                format!("the snapshot {title} holds data of {}, and {service} runs {image}", frozen.image),
-            )
-            .hint(
+            let what = format!("the snapshot {title} holds data of {}, and {service} runs {image}", frozen.image);
+            return Err(Error::new(Kind::Service, what).hint(
                 "no image reads what another wrote: set the image that it was made with, or choose another snapshot",
             ));
         }
         let there: BTreeSet<&str> = self.seen.layers.iter().map(|layer| layer.name.as_str()).collect();
+        let fresh = format!("`sandbox reset --fresh {}` begins with new databases", self.record.claim.identity.task);
         if let Some(gone) = frozen.layers.iter().find(|layer| !there.contains(layer.as_str())) {
             return Err(Error::new(Kind::Service, format!("the snapshot {title} is not whole: {gone} is gone"))
                 .because("somebody removed it, perhaps with `docker volume prune`")
-                .hint(format!(
-                    "`sandbox reset --fresh {}` begins with new databases",
-                    self.record.claim.identity.task
-                )));
+                .hint(fresh));
         }
-        let clone = Clone::over(&on.key, frozen.layers.clone(), upper, frozen.databases.clone(), place);
-        let clone = clone.ok_or_else(|| {
-            Error::new(
-                Kind::Service,
-                format!("{service} would stand on {} layers, too many to mount", frozen.layers.len()),
-            )
-            .hint("`pg_dump` what is worth keeping; `sandbox reset --fresh TASK` begins with new databases")
+        let depth = frozen.layers.len();
+        let point = new.over(&on.key, frozen.layers.clone(), frozen.databases.clone()).ok_or_else(|| {
+            Error::new(Kind::Service, format!("{service} would stand on {depth} layers, too many to mount")).hint(fresh)
         })?;
-        Ok(Standpoint { root: frozen.root, has_manifest: on.kind != snapshot::Kind::Passing, ..data.on(clone) })
+        Ok(Standpoint { root: frozen.root, has_manifest: on.kind != snapshot::Kind::Passing, ..point })
     }
 
-    async fn base(
-        &self,
-        snapshots: &[Snapshot],
-        data: &DataVolume<'_>,
-        upper: String,
-        place: (&str, bool),
-        clones: &mut Clones,
-    ) -> Result<Option<Standpoint>> {
+    async fn base(&self, snapshots: &[Snapshot], new: &New<'_>, clones: &mut Clones) -> Result<Option<Standpoint>> {
+        let data = new.data;
         let reference = data.its.image.as_deref().unwrap_or_default();
         let Some(image) = self.engine.image(reference).await? else {
             clones.awaits_images = true;
             return Ok(None);
         };
-        let shape = shape(data, &image.id, self.record);
+        let shape = Shape { pooled: self.seen.pooled, ..shape(data, &image.id, self.record) };
         let key = shape.key();
         let there = snapshots.iter().find(|snapshot| snapshot.key == key).and_then(|it| it.frozen.first());
         let layers = match there {
             Some(frozen) => frozen.layers.clone(),
-            None => vec![format!("sandbox_layer_{}_{}", short(&key), self.ground.nonce)],
+            None => vec![layer_name(&format!("{}_{}", short(&key), self.ground.nonce), shape.pooled)],
         };
         let Some(layer) = layers.first().cloned() else { return Ok(None) };
-        let Some(clone) = Clone::over(&key, layers, upper, database_names(shape.databases), place) else {
-            return Ok(None);
-        };
-        let target = data.target.to_owned();
+        let Some(point) = new.over(&key, layers, database_names(shape.databases)) else { return Ok(None) };
         let base = match there {
             Some(_) => None,
-            None => Some(Standing { key, layer, target, databases: shape.databases, throw_away: Secret(password()?) }),
+            None => Some(Standing {
+                key,
+                driver_opts: driver_opts(&layer, new.place.0),
+                layer,
+                target: data.target.to_owned(),
+                databases: shape.databases,
+                throw_away: Secret(password()?),
+            }),
         };
         let root = there.and_then(|frozen| frozen.root);
-        Ok(Some(Standpoint { root, has_manifest: true, base, ..data.on(clone) }))
+        Ok(Some(Standpoint { root, has_manifest: true, base, ..point }))
     }
 
     /// On what the volume stood on in whose place it comes, if that is asked for and there.
-    fn again(&self, data: &DataVolume<'_>, upper: &str, place: (&str, bool)) -> Option<Standpoint> {
-        let newest = self.seen.newest(data.volume).filter(|_| self.data.on == On::Same)?;
+    fn again(&self, new: &New<'_>) -> Option<Standpoint> {
+        let newest = self.seen.newest(new.data.volume).filter(|_| self.data.on == On::Same)?;
         let Clone { snapshot, layers, databases, .. } = Clone::of(newest)?;
         let there = |layer: &String| self.seen.layers.iter().any(|it| it.name == *layer);
-        if !layers.iter().all(there) {
-            return None;
-        }
-        let clone = Clone::over(&snapshot, layers, upper.to_owned(), databases, place)?;
-        Some(data.on(clone))
+        if layers.iter().all(there) { new.over(&snapshot, layers, databases) } else { None }
     }
 }
 
@@ -154,6 +156,7 @@ fn shape<'a>(data: &DataVolume<'a>, image_id: &'a str, record: &'a Record) -> Sh
         image_id,
         target: data.target,
         databases: data.its.x_sandbox.as_ref().map_or(0, |x| x.databases.len()),
+        pooled: false,
         environment: &data.its.environment,
         own_password: &record.password,
         user: data.its.user.as_ref(),

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::PATIENCE;
 use crate::engine::{Container, Engine, Volume, labels};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::locks::Lock;
 use crate::snapshot::{self, Clone, Snapshot, is_upper, short};
 use crate::task::{Identity, TaskName};
-use crate::world::Real;
+use crate::world::{Real, pool};
 
 /// After this nobody is at work on one any more.
 const TAKES_NO_LONGER: Duration = Duration::from_hours(1);
@@ -26,7 +26,7 @@ pub(super) async fn sweep(world: &Real<'_>, key: &str) -> Result<()> {
     }
     let used = used_layers(engine).await?;
     for layer in engine.volumes(&of_key[1]).await?.iter().filter(|layer| !used.contains(&layer.name)) {
-        engine.remove_volume(&layer.name).await?;
+        pool::remove_volume(engine, &layer.name).await?;
     }
     Ok(())
 }
@@ -53,7 +53,7 @@ pub(in crate::world) async fn sweep_abandoned(world: &Real<'_>) -> Result<()> {
         engine.remove_container(&container.id).await?;
     }
     for layer in unused.iter().filter(|layer| is_old(layer.created)) {
-        engine.remove_volume(&layer.name).await?;
+        pool::remove_volume(engine, &layer.name).await?;
     }
     let labelled = containers.iter().map(|container| &container.labels).chain(unused.iter().map(|layer| &layer.labels));
     let key = |of: &BTreeMap<String, String>| of.get(labels::BASE).or_else(|| of.get(labels::LAYER)).cloned();
@@ -73,7 +73,7 @@ pub(in crate::world) async fn sweep_abandoned(world: &Real<'_>) -> Result<()> {
 /// about to stand on it; of other users nobody can tell, but nothing takes an hour.
 pub(in crate::world) async fn sweep_layers(world: &Real<'_>) -> Result<()> {
     let engine = world.engine;
-    let mut left = BTreeSet::new();
+    let (mut left, mut failed) = (BTreeSet::new(), Vec::new());
     loop {
         let (layers, standing) =
             tokio::try_join!(engine.volumes(&[(labels::LAYER, None)]), engine.volumes(&[(labels::LAYERS, None)]))?;
@@ -82,15 +82,16 @@ pub(in crate::world) async fn sweep_layers(world: &Real<'_>) -> Result<()> {
         let next = layers
             .into_iter()
             .find(|layer| is_upper(&layer.name) && !used.contains(&layer.name) && !left.contains(&layer.name));
-        let Some(layer) = next else { return Ok(()) };
-        sweep_layer(world, &layer).await?;
+        let Some(layer) = next else { return Error::all(failed) };
+        // One that is still mounted, in what a killed run has left, keeps nobody from the others.
+        failed.extend(sweep_layer(world, &layer).await.err());
         left.insert(layer.name);
     }
 }
 
 async fn sweep_layer(world: &Real<'_>, layer: &Volume) -> Result<()> {
     if is_old(layer.created) {
-        return world.engine.remove_volume(&layer.name).await;
+        return pool::remove_volume(world.engine, &layer.name).await;
     }
     let label = |name: &str| layer.labels.get(name).cloned();
     let (Some(repo), Some(task)) = (label(labels::UPPER_REPO), label(labels::UPPER_TASK)) else { return Ok(()) };
@@ -103,7 +104,7 @@ async fn sweep_layer(world: &Real<'_>, layer: &Volume) -> Result<()> {
     let Ok(lock) = Lock::acquire(&path, "sandbox, tidying up", Duration::ZERO, |_| {}).await else { return Ok(()) };
     let removed = match used_layers(world.engine).await {
         Ok(used) if used.contains(&layer.name) => Ok(()),
-        Ok(_) => world.engine.remove_volume(&layer.name).await,
+        Ok(_) => pool::remove_volume(world.engine, &layer.name).await,
         Err(error) => Err(error),
     };
     if was_there {
@@ -131,7 +132,7 @@ pub(in crate::world) async fn clones_of(engine: &Engine, snapshot: &Snapshot) ->
 async fn remove_unused(engine: &Engine, layers: Vec<String>) -> Result<()> {
     for layer in layers {
         if !used_layers(engine).await?.contains(&layer) {
-            engine.remove_volume(&layer).await?;
+            pool::remove_volume(engine, &layer).await?;
         }
     }
     Ok(())

@@ -10,9 +10,9 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Ticker;
 use crate::locks::Lock;
 use crate::plan::action::UpperSpec;
-use crate::snapshot::{BELOW, Part, Snapshot, is_upper};
-use crate::world::Real;
+use crate::snapshot::{BELOW, Part, Snapshot, data_in, is_pooled, is_upper};
 use crate::world::perform::{belongs, not_ours};
+use crate::world::{Real, pool};
 
 /// Where the volume of a throw-away container is.
 const INSIDE: &str = "/upper";
@@ -50,7 +50,13 @@ pub(in crate::world) async fn make_upper(world: &Real<'_>, spec: &UpperSpec) -> 
         if !owned(&there.labels) || used_layers(engine).await?.contains(&upper.name) {
             return Err(not_ours("volume", &upper.name).into());
         }
-        engine.remove_volume(&upper.name).await?;
+        pool::remove_volume(engine, &upper.name).await?;
+    }
+    if is_pooled(&upper.name) {
+        let below = spec.layers.first().map(|layer| format!("{layer}{}", data_in(layer))).unwrap_or_default();
+        pool::make_upper(engine, &upper.name, &below).await?;
+        engine.create_volume(upper).await?;
+        return if whole().await? { Ok(()) } else { Err(changed()) };
     }
     engine.create_volume(upper).await?;
     let below = spec.layers.first().map(String::as_str).unwrap_or_default();

@@ -80,6 +80,7 @@ fn many_that_come_and_go_and_are_killed_leave_nothing() {
     for kind in KINDS {
         assert_eq!(labelled(kind, &yard.labels(None)), [""; 0], "{kind}s, seed {seed}");
     }
+    assert_eq!(labelled("volume", &yard.upper_labels(None)), [""; 0], "what clones wrote, seed {seed}");
     assert!(yard.claimed().is_empty(), "seed {seed}: {:?}", yard.claimed());
     assert_eq!(yard.git(&["worktree", "list", "--porcelain"]).matches("worktree ").count(), 1, "seed {seed}");
     assert_eq!(yard.git(&["branch", "--list", "--format=%(refname:short)"]), "main", "seed {seed}");

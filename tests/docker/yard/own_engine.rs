@@ -83,6 +83,21 @@ impl OwnEngine<'_> {
         daemon.wait().unwrap();
     }
 
+    /// Ends everything of it as a reboot does: no process goes on, nothing stays mounted, no loop device attached.
+    pub(crate) fn power_off(&mut self) {
+        let running = self.docker(&["ps", "--quiet"]);
+        let running: Vec<&str> = running.lines().collect();
+        self.docker(&[&["kill"][..], &running].concat());
+        self.kill();
+        unmount(&self.directory.join("data/volumes"));
+        detach(&self.pool_file());
+    }
+
+    /// The file of its pool.
+    pub(crate) fn pool_file(&self) -> PathBuf {
+        self.directory.join("data/volumes/sandbox_pool_image/_data/pool.img")
+    }
+
     /// Runs the program beside it.
     pub(crate) fn sandbox(&self, arguments: &[&str]) -> Ran {
         finish(self.program(arguments))
@@ -135,7 +150,7 @@ impl OwnEngine<'_> {
     /// The images go from one engine to the other.
     fn load_images(&self) {
         let listed = docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
-        let wanted = ["sandbox-postgres:", "sandbox-redis:", "postgres:17", "redis:8"];
+        let wanted = ["sandbox-postgres:", "sandbox-redis:", "postgres:17", "redis:8", "sandbox-pool:"];
         let images: Vec<&str> = listed.lines().filter(|image| wanted.iter().any(|it| image.starts_with(it))).collect();
         assert!(images.len() >= 2, "these scenarios need the images of a sandbox: make images");
         let mut save = Command::new("docker").arg("save").args(images).stdout(Stdio::piped()).spawn().unwrap();
@@ -183,17 +198,32 @@ impl Drop for OwnEngine<'_> {
         for container in String::from_utf8_lossy(&all).lines() {
             self.asked(&["rm", "-f", container]);
         }
+        // A pool that a scenario has left.
+        let file = self.pool_file();
         // Asked, they end their own children too, and let go of their mounts.
         for child in self.daemon.iter_mut().chain([&mut self.containerd]) {
             let _ = kill_process(Pid::from_child(child), Signal::TERM);
             let _ = child.wait();
         }
-        let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
-        let places = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-        for place in places.filter(|place| Path::new(place).starts_with(&self.directory)).rev() {
-            let _ = Command::new("umount").args(["--lazy", place]).status();
-        }
+        unmount(&self.directory);
+        detach(&file);
         let _ = Command::new("ip").args(["netns", "del", &self.namespace]).status();
+    }
+}
+
+fn unmount(below: &Path) {
+    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let places = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+    for place in places.filter(|place| Path::new(place).starts_with(below)).rev() {
+        let _ = Command::new("umount").args(["--lazy", place]).status();
+    }
+}
+
+/// Lets go of the loop devices that a file is attached to.
+fn detach(file: &Path) {
+    let said = Command::new("losetup").args(["--noheadings", "--output", "NAME", "--associated"]).arg(file).output();
+    for device in String::from_utf8_lossy(&said.map(|said| said.stdout).unwrap_or_default()).lines() {
+        let _ = Command::new("losetup").args(["--detach", device.trim()]).status();
     }
 }
 

@@ -1,0 +1,173 @@
+//! What a large database costs: begun with, asked, saved and reset, as a plain overlay and in a pool, beside what copies it.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::{Bench, Result, Row, median, run, timed};
+
+/// The size of the database, unless `BENCH_DATABASE_MB` says another.
+const USUAL_MB: u64 = 2048;
+
+/// Rounds of what takes seconds each.
+const ROUNDS: usize = 3;
+
+/// How many snapshots stand on one another.
+const DEPTH: usize = 12;
+
+/// The rows of the table: a kilobyte each.
+pub(crate) fn megabytes() -> u64 {
+    std::env::var("BENCH_DATABASE_MB").ok().and_then(|text| text.parse().ok()).unwrap_or(USUAL_MB)
+}
+
+impl Bench {
+    /// All of it. `empty` is what an `up` with empty databases takes.
+    pub(crate) fn large(&self, empty: Duration) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        self.fill("big")?;
+        let copies = self.copies()?;
+        rows.extend(self.on_storage("overlay", empty, &copies)?);
+        rows.extend(self.deep()?);
+        run(self.sandbox(&["rm", "big"]))?;
+        run(self.sandbox(&["pool", "create", "--size", "16g"]))?;
+        self.fill("big")?;
+        rows.extend(self.on_storage("pool", empty, &copies)?);
+        run(self.sandbox(&["rm", "big"]))?;
+        run(self.sandbox(&["pool", "rm"]))?;
+        Ok(rows)
+    }
+
+    /// A sandbox with the large table.
+    fn fill(&self, task: &str) -> Result<()> {
+        run(self.sandbox(&["up", task]))?;
+        let rows = megabytes() * 1024;
+        self.sql(
+            task,
+            &format!(
+                "SET synchronous_commit = off; CREATE TABLE large (id bigint, number int, text text); \
+                 INSERT INTO large SELECT n, n, repeat('x', 900) FROM generate_series(1, {rows}) n; \
+                 ALTER TABLE large ADD PRIMARY KEY (id); CHECKPOINT"
+            ),
+        )
+        .map(drop)
+    }
+
+    fn on_storage(
+        &self,
+        storage: &'static str,
+        empty: Duration,
+        copies: &[(&'static str, Duration)],
+    ) -> Result<Vec<Row>> {
+        let name = |what: &str| format!("{} MB, {storage}: {what}", megabytes());
+        let saved = timed(self.sandbox(&["snapshot", "save", "big", storage]))?;
+        let mut times: [Vec<Duration>; 5] = Default::default();
+        let mut disk = Vec::new();
+        for round in 0..ROUNDS {
+            let [read, written] = ["read", "written"].map(|it| format!("{storage}-{it}-{round}"));
+            let before = self.used_mb(storage, &read)?;
+            times[0].push(timed(self.sandbox(&["up", &read, "--snapshot", storage]))?);
+            times[1].push(self.sql(&read, "SELECT number FROM large WHERE id = 77777")?);
+            disk.push(self.used_mb(storage, &read)?.saturating_sub(before));
+            times[2].push(self.sql(&read, "SELECT count(number) FROM large")?);
+            run(self.sandbox(&["up", &written, "--snapshot", storage]))?;
+            times[3].push(self.sql(&written, "UPDATE large SET number = 0 WHERE id = 77777")?);
+            times[4].push(timed(self.sandbox(&["reset", &written]))?);
+            run(self.sandbox(&["rm", &read, &written]))?;
+        }
+        run(self.sandbox(&["rm", "big"]))?;
+        run(self.sandbox(&["snapshot", "rm", storage]))?;
+        run(self.sandbox(&["up", "big"]))?;
+        let [up, select, scan, update, reset] = times.map(median);
+        disk.sort_unstable();
+        let note = Some(format!("{} MB of disk", disk[disk.len() / 2]));
+        let first = Row { note, ..Row::new(name("first indexed SELECT"), select) };
+        let mut rows = vec![
+            Row::new(name("`up --snapshot`"), up).beside("`up` with empty databases", empty),
+            if storage == "pool" { first.within(200) } else { first },
+            Row::new(name("first UPDATE"), update),
+            Row::new(name("first scan of the table"), scan),
+            Row::new(name("`reset`"), reset).within(1500),
+            Row::new(name("`snapshot save`"), saved).within(1500),
+        ];
+        rows.extend(copies.iter().map(|&(what, time)| Row::new(name("`up --snapshot`"), up).beside(what, time)));
+        Ok(rows)
+    }
+
+    /// What copies a database of that size.
+    fn copies(&self) -> Result<Vec<(&'static str, Duration)>> {
+        let shell = |line: &str| self.sandbox(&["exec", "big", "--service", "postgres", "--", "sh", "-c", line]);
+        let database =
+            "$(psql -U postgres -XAtc \"SELECT datname FROM pg_database WHERE datname LIKE '%_development'\")";
+        let dump =
+            "createdb -U postgres restored && pg_dump -U postgres -Fc -Z0 \"$d\" | pg_restore -U postgres -d restored";
+        let restored = timed(shell(&format!("d={database}; {dump}")))?;
+        run(shell("dropdb -U postgres restored"))?;
+        let template = timed(shell(&format!("d={database}; createdb -U postgres -T \"$d\" copied")))?;
+        run(shell("dropdb -U postgres copied"))?;
+        let copied =
+            timed(shell("mkdir /tmp/copy && cp -a /var/lib/postgresql/data/base /tmp/copy/ && sync /tmp/copy"))?;
+        run(shell("rm -rf /tmp/copy"))?;
+        Ok(vec![("plain copy", copied), ("pg_dump | pg_restore", restored), ("CREATE DATABASE … TEMPLATE", template)])
+    }
+
+    /// Snapshots that stand on one another.
+    fn deep(&self) -> Result<Vec<Row>> {
+        run(self.sandbox(&["up", "deep"]))?;
+        let up = |name: &str| -> Result<Duration> {
+            let mut times = Vec::new();
+            for round in 0..ROUNDS {
+                let task = format!("{name}-{round}");
+                times.push(timed(self.sandbox(&["up", &task, "--snapshot", name]))?);
+                run(self.sandbox(&["rm", &task]))?;
+            }
+            Ok(median(times))
+        };
+        let name = |depth: usize| format!("depth-{depth}");
+        for depth in 1..=DEPTH {
+            self.sql("deep", &format!("CREATE TABLE at_{depth} AS SELECT {depth} AS depth"))?;
+            run(self.sandbox(&["snapshot", "save", "deep", &name(depth)]))?;
+        }
+        let (one, twelve) = (up(&name(1))?, up(&name(DEPTH))?);
+        run(self.sandbox(&["rm", "deep"]))?;
+        for depth in 1..=DEPTH {
+            run(self.sandbox(&["snapshot", "rm", &name(depth)]))?;
+        }
+        Ok(vec![Row::new(format!("`up` on {DEPTH} snapshots"), twelve).beside("`up` on one", one)])
+    }
+
+    /// Asks the database of a task from the host, and says how long the answer took.
+    pub(crate) fn sql(&self, task: &str, statement: &str) -> Result<Duration> {
+        let line = format!("exec psql -X -q -v ON_ERROR_STOP=1 -d \"$DB_NAME\" -o /dev/null -c \"{statement}\"");
+        let environment = run(self.sandbox(&["env", task, "--format", "json"]))?;
+        let environment: serde_json::Value = serde_json::from_slice(&environment.stdout)?;
+        let variables = environment.as_object().ok_or("`env` says no variables")?;
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(line);
+        command.envs(variables.iter().filter_map(|(name, value)| Some((name, value.as_str()?))));
+        let begun = Instant::now();
+        run(command)?;
+        Ok(begun.elapsed())
+    }
+
+    /// What is used: in the pool, or by what a task has written.
+    fn used_mb(&self, storage: &str, task: &str) -> Result<u64> {
+        if storage == "pool" {
+            let shown = run(self.sandbox(&["pool", "show", "--json"]))?;
+            let shown: serde_json::Value = serde_json::from_slice(&shown.stdout)?;
+            return Ok(shown["pool"]["used_bytes"].as_u64().unwrap_or_default() >> 20);
+        }
+        let mut list = Command::new("docker");
+        list.args(["volume", "ls", "--quiet", "--filter", &format!("label=sandbox.upper.task={task}")]);
+        let listed = String::from_utf8(run(list)?.stdout)?;
+        let mut total = 0;
+        for volume in listed.lines() {
+            let mut inspect = Command::new("docker");
+            inspect.args(["volume", "inspect", "--format", "{{.Mountpoint}}", volume]);
+            let place = String::from_utf8(run(inspect)?.stdout)?;
+            let mut du = Command::new("du");
+            du.args(["-sm", place.trim()]);
+            let said = String::from_utf8(run(du)?.stdout)?;
+            total += said.split_whitespace().next().and_then(|word| word.parse::<u64>().ok()).unwrap_or_default();
+        }
+        Ok(total)
+    }
+}

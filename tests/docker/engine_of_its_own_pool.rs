@@ -1,0 +1,93 @@
+//! Databases in a pool, on an engine of a scenario's own: whatever else runs on the machine's would use the pool too.
+
+use serde_json::Value;
+
+use crate::yard::{OwnEngine, Yard};
+
+/// More than what Postgres writes by itself meanwhile, and of its own checkpoints.
+const ROWS_MB: u64 = 60;
+
+/// A table of that size, indexed.
+const TABLE: &str = "CREATE TABLE numbers (id int PRIMARY KEY, text text); \
+     INSERT INTO numbers SELECT n, repeat('x', 1000) FROM generate_series(1, 60000) n; CHECKPOINT";
+
+fn sql(engine: &OwnEngine<'_>, task: &str, statement: &str) -> String {
+    let words = ["exec", task, "--service", "postgres", "--", "psql", "-U", "postgres", "-XqAt", "-c", statement];
+    engine.sandbox(&words).ok().stdout.trim().to_owned()
+}
+
+fn pool(engine: &OwnEngine<'_>) -> Value {
+    engine.sandbox(&["pool", "show", "--json"]).ok().json()["pool"].clone()
+}
+
+fn used_mb(engine: &OwnEngine<'_>) -> u64 {
+    pool(engine)["used_bytes"].as_u64().unwrap() >> 20
+}
+
+/// The volumes, containers and loop devices of the pool itself.
+fn remains(engine: &OwnEngine<'_>) -> String {
+    let volumes = engine.docker(&["volume", "ls", "--quiet"]);
+    volumes + &engine.docker(&["ps", "--all", "--quiet"])
+}
+
+#[test]
+fn in_a_pool_a_clone_of_a_large_table_takes_no_room_until_it_is_written() {
+    let yard = Yard::new("pool");
+    let engine = OwnEngine::start(&yard);
+    engine.sandbox(&["pool", "show"]).ends_with(18).says(&["sandbox pool create"]);
+    engine.sandbox(&["pool", "create", "--size", "1m"]).ends_with(2);
+    engine.sandbox(&["pool", "create", "--size", "4g"]).ok();
+    engine.sandbox(&["pool", "create"]).ends_with(19);
+    engine.sandbox(&["up", "a"]).ok();
+    sql(&engine, "a", TABLE);
+    engine.sandbox(&["snapshot", "save", "a", "large"]).ok();
+    let before = used_mb(&engine);
+    assert!(before > ROWS_MB, "{before}");
+    engine.sandbox(&["up", "b", "--snapshot", "large"]).ok();
+    assert_eq!(sql(&engine, "b", "SELECT length(text) FROM numbers WHERE id = 40000"), "1000");
+    let after = used_mb(&engine);
+    assert!(after < before + ROWS_MB / 2, "a clone that was read took {} MB", after - before);
+    sql(&engine, "b", "DELETE FROM numbers");
+    assert_eq!(sql(&engine, "a", "SELECT count(*) FROM numbers"), "60000");
+    engine.sandbox(&["reset", "b"]).ok();
+    assert_eq!(sql(&engine, "b", "SELECT count(*) FROM numbers"), "60000");
+    assert_eq!(engine.sandbox(&["up", "--dry-run", "b"]).ok().stdout, "nothing to do\n");
+    engine.sandbox(&["pool", "rm"]).ends_with(20).says(&["a, b", "large"]);
+    engine.sandbox(&["rm", "a", "b"]).ok();
+    engine.sandbox(&["pool", "rm"]).ends_with(20).says(&["large"]);
+    engine.sandbox(&["pool", "grow", "1g"]).ends_with(2);
+    engine.sandbox(&["pool", "grow", "8g"]).ok();
+    assert!(pool(&engine)["size_bytes"].as_u64().unwrap() > 7 << 30);
+    engine.sandbox(&["snapshot", "rm", "large"]).ok();
+    let before = pool(&engine)["disk_bytes"].as_u64().unwrap();
+    engine.sandbox(&["pool", "trim"]).ok();
+    assert!(pool(&engine)["disk_bytes"].as_u64().unwrap() < before - (ROWS_MB << 20) / 2);
+    engine.sandbox(&["pool", "rm"]).ok();
+    assert_eq!(remains(&engine), "");
+    engine.sandbox(&["up", "c"]).ok();
+    engine.sandbox(&["rm", "c"]).ok();
+}
+
+#[test]
+fn after_a_reboot_the_pool_is_attached_before_anything_starts() {
+    let yard = Yard::new("pool-reboot");
+    let mut engine = OwnEngine::start(&yard);
+    engine.sandbox(&["pool", "create", "--size", "2g"]).ok();
+    engine.sandbox(&["up", "a"]).ok();
+    sql(&engine, "a", "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('kept')");
+    engine.power_off();
+    engine.again();
+    // Nothing starts on an empty directory.
+    let container = engine.docker(&["ps", "--all", "--quiet", "--filter", "label=sandbox.service=postgres"]);
+    assert!(engine.refuses(&["start", container.trim()]));
+    engine.sandbox(&["up", "a"]).ok();
+    assert_eq!(sql(&engine, "a", "SELECT text FROM notes"), "kept");
+    engine.docker(&["system", "prune", "--force", "--volumes"]);
+    engine.sandbox(&["snapshot", "save", "a", "it"]).ok();
+    engine.sandbox(&["up", "b", "--snapshot", "it"]).ok();
+    assert_eq!(sql(&engine, "b", "SELECT text FROM notes"), "kept");
+    engine.sandbox(&["rm", "a", "b"]).ok();
+    engine.sandbox(&["snapshot", "rm", "it"]).ok();
+    engine.sandbox(&["pool", "rm"]).ok();
+    assert_eq!(remains(&engine), "");
+}
