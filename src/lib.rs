@@ -21,7 +21,7 @@
 //! | a task's name and all names that follow from it | [`task`] |
 //! | numbers reserved machine-wide | [`claims`], locked by [`locks`] |
 //! | what a sandbox is, kept inside git | [`record`] |
-//! | what there is now, for people | [`overview`] |
+//! | what there is now, for people | [`overview`]; what it uses [`usage`] |
 //! | the Compose model | [`compose`] |
 //! | templates and recipes inside the binary | [`catalog`]; building them [`images`] |
 //! | settings, and the environment they come from | [`settings`] |
@@ -65,4 +65,5 @@ pub mod settings;
 pub mod site;
 pub mod snapshot;
 pub mod task;
+pub mod usage;
 pub mod world;

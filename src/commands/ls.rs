@@ -1,9 +1,14 @@
 //! `sandbox ls`
 
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
 use super::Context;
 use crate::error::Result;
 use crate::overview::{self, Condition, View};
 use crate::report::{self, Table};
+use crate::usage::{self, Usage};
 
 /// List the sandboxes of this repository.
 #[derive(Debug, clap::Args)]
@@ -11,6 +16,9 @@ pub struct Args {
     /// Print task names only
     #[arg(short, long)]
     quiet: bool,
+    /// Show what each uses: processors, memory, disk; takes some seconds
+    #[arg(long, conflicts_with = "quiet")]
+    usage: bool,
 }
 
 /// Runs the verb. Without an engine it lists what git knows, in state `unknown`.
@@ -21,7 +29,13 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
         context.events.warn(error.to_string());
     }
     let views = overview::all(&site, engine.as_ref()).await?;
+    let used = match &engine {
+        Some(engine) if args.usage => Some(usage::of(&site, engine, &views).await?),
+        _ => None,
+    };
     if context.globals.json {
+        let views: Vec<_> =
+            views.iter().map(|view| Used { view, usage: used.as_ref().and_then(|it| it.get(&view.task)) }).collect();
         return report::document("sandboxes", &views);
     }
     if args.quiet {
@@ -31,7 +45,32 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
         context.events.info(format!("{} has no sandboxes; `sandbox up TASK` makes one", site.repo.name()));
         return Ok(());
     }
-    report::data(&table(&views))
+    report::data(&used.map_or_else(|| table(&views), |used| table_of_usage(&views, &used)))
+}
+
+/// A sandbox, and what it uses where that was asked.
+#[derive(Serialize)]
+struct Used<'a> {
+    #[serde(flatten)]
+    view: &'a View,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<&'a Usage>,
+}
+
+fn table_of_usage(views: &[View], used: &BTreeMap<String, Usage>) -> String {
+    let mut table = Table::new(&["TASK", "STATE", "CPU", "MEMORY", "DISK", "SHARED DISK"]);
+    for view in views {
+        let usage = used.get(&view.task).cloned().unwrap_or_default();
+        table.row(&[
+            view.task.clone(),
+            view.state.as_str().to_owned(),
+            format!("{:.1}%", usage.cpu_percent),
+            report::size(usage.memory_bytes),
+            report::size(usage.disk_own_bytes),
+            report::size(usage.disk_shared_bytes),
+        ]);
+    }
+    table.text()
 }
 
 fn table(views: &[View]) -> String {

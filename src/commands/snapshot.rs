@@ -170,7 +170,8 @@ async fn ls(args: &LsArgs, context: &Context) -> Result<()> {
         return report::data(&names.map(|name| name + "\n").collect::<String>());
     }
     let world = Real { engine: &engine, site: &site };
-    let sizes = world.sizes_of(&listed).await?;
+    let layers = listed.iter().flat_map(Snapshot::layers).map(str::to_owned).collect();
+    let sizes = world.sizes_of(&layers).await?;
     let is_whole: Vec<String> = whole(&standing, &there).into_iter().map(|snapshot| snapshot.key).collect();
     let mut rows = Vec::new();
     for snapshot in &listed {

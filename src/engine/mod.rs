@@ -54,6 +54,7 @@ mod progress;
 mod pull;
 mod reference;
 mod spec;
+mod stats;
 pub mod terminal;
 mod volume;
 
@@ -73,4 +74,5 @@ pub use logs::{LogLine, LogOptions};
 pub use network::{CreateNetwork, Network, NetworkSpec, Subnet};
 pub use pull::Pull;
 pub use spec::{ContainerSpec, HealthTest, Healthcheck, LogDriver, Membership, MountSpec, Port, Restart, Ulimit};
+pub use stats::Stats;
 pub use volume::{Volume, VolumeSpec};

@@ -46,7 +46,7 @@ pub struct Stack {
     pub volumes: Vec<VolumeSpec>,
     /// Its volumes that stand on snapshots.
     pub clones: Vec<CloneWanted>,
-    /// Volumes that the stack had, in whose place others are: each before what it wrote into.
+    /// Volumes that the stack had, in whose place others are, and what these wrote into.
     pub superseded: Vec<String>,
     /// Its services, each after those it depends on.
     pub services: Vec<ServiceWanted>,

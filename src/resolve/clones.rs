@@ -146,7 +146,7 @@ impl Seen {
         volumes.chain(uppers).max().unwrap_or_default() + 1
     }
 
-    /// Clones before what they wrote into: without that, one would be half of its data.
+    /// What is in nobody's place any more, and nobody stands on.
     fn superseded(&self, record: &Record, project: &Project, clones: &Clones) -> Vec<String> {
         let kept: BTreeSet<&String> = clones.names.values().collect();
         let older = data_volumes(project).flat_map(|data| self.generations(data.volume));

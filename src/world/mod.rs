@@ -8,7 +8,7 @@ mod reclaim;
 mod settle;
 mod snapshots;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use pool::Usage;
@@ -97,9 +97,9 @@ impl Real<'_> {
         pool::remove(self).await
     }
 
-    /// The bytes on the disk of all layers of some snapshots, by the layers' names.
-    pub async fn sizes_of(&self, all: &[Snapshot]) -> Result<BTreeMap<String, u64>> {
-        snapshots::sizes_of(self.engine, all).await
+    /// The bytes that volumes take on the disk, by their names.
+    pub async fn sizes_of(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, u64>> {
+        snapshots::sizes_of(self.engine, names).await
     }
 
     /// Takes away what sandboxes have written that are gone, where nobody stands on it.

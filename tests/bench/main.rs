@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "a table on stdout is what it is for")]
 
 mod large;
+mod many;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,6 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 7;
-const SANDBOXES: usize = 20;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -148,16 +148,8 @@ impl Bench {
     fn measure(&self) -> Result<Vec<Row>> {
         let images = self.images()?;
         let mut rows = self.life_of_a_stack(&images)?;
-        for number in 0..SANDBOXES {
-            run(self.sandbox(&["up", &format!("many-{number}")]))?;
-        }
-        rows.push(Row::new("no-op `up`", self.median(&["up", "many-0"])?).within(150));
-        rows.push(Row::new("`ls` with 20 sandboxes", self.median(&["ls"])?).within(50));
-        rows.push(Row::new("`env`", self.median(&["env", "many-0"])?));
         rows.push(Row::new("`--help`", self.median(&["--help"])?).within(10));
-        for number in 0..SANDBOXES {
-            run(self.sandbox(&["rm", &format!("many-{number}")]))?;
-        }
+        rows.extend(self.many()?);
         if large::megabytes() > 0 {
             rows.extend(self.large(rows[0].ours)?);
         }

@@ -79,3 +79,24 @@ fn show_and_ls_say_in_json_what_there_is() {
         serde_json::from_str(&yard.sandbox(&["show", "--json", "c"]).ends_with(7).stderr).unwrap();
     assert_eq!(error["error"]["kind"], "no-such-sandbox");
 }
+
+#[test]
+fn ls_says_what_each_uses_alone_and_together_with_others() {
+    let yard = Yard::new("usage");
+    yard.up("a");
+    yard.up("b");
+    let before = yard.sandbox(&["ls", "--usage", "--json"]).ok().json()["sandboxes"].clone();
+    yard.sql("a", "CREATE TABLE large AS SELECT repeat('x', 900) FROM generate_series(1, 20000); CHECKPOINT");
+    let after = yard.sandbox(&["ls", "--usage", "--json"]).ok().json()["sandboxes"].clone();
+    let used = |of: &serde_json::Value, which: usize, what: &str| of[which]["usage"][what].as_u64().unwrap();
+    for which in [0, 1] {
+        assert!(used(&after, which, "memory_bytes") > 5 << 20, "{after}");
+        assert!(used(&after, which, "disk_shared_bytes") > 5 << 20, "{after}");
+    }
+    assert_eq!(used(&after, 0, "disk_shared_bytes"), used(&after, 1, "disk_shared_bytes"));
+    let grown = used(&after, 0, "disk_own_bytes") - used(&before, 0, "disk_own_bytes");
+    assert!((15 << 20..80 << 20).contains(&grown), "{grown} bytes more");
+    assert!(used(&after, 1, "disk_own_bytes") < used(&after, 0, "disk_own_bytes"));
+    let table = yard.sandbox(&["ls", "--usage"]).ok().stdout;
+    assert!(table.starts_with("TASK  STATE    CPU"), "{table}");
+}

@@ -5,6 +5,7 @@ use crate::event::StepId;
 use crate::plan::action::UpperSpec;
 use crate::plan::desired::CloneWanted;
 use crate::plan::{Action, Cause};
+use crate::snapshot::is_upper;
 
 impl<'a> Planner<'a> {
     pub(super) fn volumes(&mut self) {
@@ -51,10 +52,14 @@ impl<'a> Planner<'a> {
         let mut after: Vec<Option<StepId>> = vec![self.on(Made::Claim)];
         after.extend(services.flat_map(|it| [self.on(Made::Started(&it.name)), self.on(Made::Ready(&it.name))]));
         after.extend(observed.containers.iter().map(|container| self.on(Made::Cleared(&container.id))));
-        let mut earlier = None;
-        for name in desired.stack.superseded.iter().filter(|name| observed.volumes.contains(*name)) {
-            let action = Action::RemoveVolume { name: name.clone() };
-            earlier = self.add(action, Cause::Superseded, &[&after[..], &[earlier]].concat());
+        let left = desired.stack.superseded.iter().filter(|name| observed.volumes.contains(*name));
+        let (uppers, clones): (Vec<&String>, Vec<&String>) = left.partition(|name| is_upper(name));
+        let remove = |name: &String| Action::RemoveVolume { name: name.clone() };
+        // Without what it wrote into a clone would be half of its data.
+        let gone = clones.into_iter().map(|name| self.add(remove(name), Cause::Superseded, &after));
+        let after = after.iter().copied().chain(gone.collect::<Vec<_>>()).collect::<Vec<_>>();
+        for name in uppers {
+            self.add(remove(name), Cause::Superseded, &after);
         }
     }
 }

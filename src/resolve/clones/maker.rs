@@ -70,7 +70,7 @@ impl Maker<'_> {
             let new = New { data: &data, first, number, place };
             let point = match stands {
                 Some((on, frozen)) => Some(self.on(on, frozen, &new)?),
-                None => match self.again(&new) {
+                None => match self.again(&snapshots, &new) {
                     None => self.base(&snapshots, &new, clones).await?,
                     point => point,
                 },
@@ -136,11 +136,16 @@ impl Maker<'_> {
     }
 
     /// On what the volume stood on in whose place it comes, if that is asked for and there.
-    fn again(&self, new: &New<'_>) -> Option<Standpoint> {
+    fn again(&self, snapshots: &[Snapshot], new: &New<'_>) -> Option<Standpoint> {
         let newest = self.seen.newest(new.data.volume).filter(|_| self.data.on == On::Same)?;
         let Clone { snapshot, layers, databases, .. } = Clone::of(newest)?;
         let there = |layer: &String| self.seen.layers.iter().any(|it| it.name == *layer);
-        if layers.iter().all(there) { new.over(&snapshot, layers, databases) } else { None }
+        if !layers.iter().all(there) {
+            return None;
+        }
+        let frozen = snapshots.iter().flat_map(|it| &it.frozen).find(|frozen| frozen.layers == layers);
+        let root = frozen.and_then(|frozen| frozen.root);
+        Some(Standpoint { root, ..new.over(&snapshot, layers, databases)? })
     }
 }
 

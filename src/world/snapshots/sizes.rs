@@ -1,6 +1,6 @@
 //! How much room layers take on the disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::TryStreamExt;
 
@@ -11,18 +11,18 @@ use crate::snapshot::Snapshot;
 /// Where the layers are, each by its number.
 const INSIDE: &str = "/layers";
 
-/// The bytes that layers take, by their names. They are counted in a throw-away container: the engine's own count is of everything
+/// The bytes that volumes take, by their names. They are counted in a throw-away container: the engine's own count is of everything
 /// that it has, and not told by all versions alike. Nothing where none of the images is here that could run it.
-pub(in crate::world) async fn sizes_of(engine: &Engine, snapshots: &[Snapshot]) -> Result<BTreeMap<String, u64>> {
-    let there = engine.volumes(&[(labels::LAYER, None)]).await?;
-    let is_there = |layer: &&str| there.iter().any(|it| it.name == **layer);
-    let mut layers: Vec<&str> = snapshots.iter().flat_map(Snapshot::layers).filter(is_there).collect();
-    layers.sort_unstable();
-    layers.dedup();
+pub(in crate::world) async fn sizes_of(engine: &Engine, names: &BTreeSet<String>) -> Result<BTreeMap<String, u64>> {
+    let there = engine.volumes(&[]).await?;
+    let is_there = |name: &&str| there.iter().any(|it| it.name == **name);
+    let layers: Vec<&str> = names.iter().map(String::as_str).filter(is_there).collect();
+    let images = there.iter().filter_map(Snapshot::of).flat_map(|snapshot| snapshot.frozen);
+    let images: BTreeSet<String> = images.map(|frozen| frozen.image).collect();
     let mut image = None;
-    for candidate in snapshots.iter().flat_map(|snapshot| &snapshot.frozen).map(|frozen| &frozen.image) {
-        if image.is_none() && engine.image(candidate).await?.is_some() {
-            image = Some(candidate.clone());
+    for candidate in images {
+        if image.is_none() && engine.image(&candidate).await?.is_some() {
+            image = Some(candidate);
         }
     }
     let Some(image) = image.filter(|_| !layers.is_empty()) else { return Ok(BTreeMap::new()) };
