@@ -75,7 +75,7 @@ pub enum Command {
     Snapshot(snapshot::Args),
     /// Keep databases in a file system with reflinks
     Pool(pool::Args),
-    /// Give a sandbox the databases that it began with, or those of a snapshot
+    /// Give a sandbox the databases that it stands on, or those of a snapshot
     Reset(reset::Args),
     /// Remove sandboxes whole; refuses to lose work
     Rm(rm::Args),
@@ -114,9 +114,9 @@ Exit codes:
    3 not a task name           15 another process is at work
    4 settings or Compose file  16 a file could not be read or written
    5 repository, no base       17 conflicts to be resolved first
-   6 git failed or too old     18 no such snapshot
-   7 no such sandbox           19 there is such a snapshot
-   8 would lose work           20 sandboxes stand on the snapshot
+   6 git failed or too old     18 no such snapshot, no pool
+   7 no such sandbox           19 there is one already
+   8 would lose work           20 sandboxes stand on it
    9 protected, or not ours   126 `exec`: not executable
   10 engine gone or too old   127 `exec`: no such command
   11 engine of another host   130 interrupted

@@ -51,6 +51,20 @@ pub struct Data {
     pub on: On,
 }
 
+impl Data {
+    /// The same where something else had been begun: back to what they stand on is then to what they were about to, since some
+    /// may and some may not yet.
+    #[must_use]
+    pub fn after(&self, begun: Option<Data>) -> Data {
+        match begun {
+            Some(begun) if self.on == On::Same => {
+                Data { replace: self.replace.union(&begun.replace).cloned().collect(), on: begun.on }
+            }
+            _ => self.clone(),
+        }
+    }
+}
+
 /// What new data volumes stand on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -178,5 +192,24 @@ impl Record {
     fn to_json(&self) -> Result<String> {
         serde_json::to_string_pretty(self)
             .map_err(|cause| Error::new(Kind::Unexpected, "cannot put the record into JSON").because(cause))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replacing(names: &[&str], on: On) -> Data {
+        Data { replace: names.iter().map(|&name| name.to_owned()).collect(), on }
+    }
+
+    #[test]
+    fn a_reset_after_one_that_was_cut_short_goes_to_where_that_one_went() {
+        let begun = replacing(&["a"], On::Base);
+        let same = replacing(&["a.2", "b"], On::Same);
+        assert_eq!(same.after(Some(begun.clone())), replacing(&["a", "a.2", "b"], On::Base));
+        assert_eq!(same.after(None), same);
+        let fresh = replacing(&["a.2", "b"], On::Base);
+        assert_eq!(fresh.after(Some(replacing(&["a"], On::Same))), fresh);
     }
 }

@@ -139,7 +139,7 @@ async fn of_engine(engine: &Engine, site: Option<&Site>) -> Vec<Check> {
 /// Where data is kept, and what that costs; nothing where it cannot be told.
 async fn storage(engine: &Engine, root: &str) -> Option<Check> {
     let ok = |found: String| Some(check("storage", Ok(found)));
-    if engine.volume(POOL).await.ok()?.is_some() {
+    if engine.inspect(POOL).await.ok()?.is_some() {
         return ok("a pool: clones of databases copy nothing until they write".to_owned());
     }
     match rustix::fs::statfs(root).ok()?.f_type {

@@ -52,6 +52,10 @@ pub async fn take_down(task: Option<&str>, extent: Extent<'_>, dry_run: bool, co
         lock.let_go(&result);
     }
     result?;
+    if extent == Extent::StackAndVolumes {
+        // It may have been the last that stood on what others had written. What cannot go yet goes with another.
+        let _ = world.tidy_layers().await;
+    }
     report(&identity.task.to_string(), extent, &observed, context)
 }
 

@@ -235,6 +235,10 @@ async fn collect(findings: &Findings, engine: &Engine, context: &Context) -> Res
     }
     let world = Real { engine, site: &findings.sites[0] };
     failed.extend(world.tidy_snapshots().await.err());
+    if world.has_pool().await? && world.attach_pool().await? {
+        // What runs that were killed have left in it.
+        failed.extend(world.trim_pool().await.err());
+    }
     let mut snapshots = 0;
     for snapshot in &findings.snapshots {
         match world.remove_snapshot(snapshot).await {

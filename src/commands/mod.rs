@@ -52,6 +52,18 @@ pub struct Context {
 }
 
 impl Context {
+    /// The same for what is to be done although the user has said stop.
+    #[must_use]
+    pub fn unheard(&self) -> Context {
+        let Context { globals, surroundings, events, stop } = self;
+        Context {
+            globals: globals.clone(),
+            surroundings: surroundings.clone(),
+            events: events.clone(),
+            stop: stop.unheard(),
+        }
+    }
+
     /// The repository we stand in, and around it.
     pub fn site(&self) -> Result<Site> {
         Site::open(&self.surroundings)

@@ -65,11 +65,14 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
     if let Verb::Create { size } = &args.verb {
         return create(&world, *size, context).await;
     }
+    if matches!(args.verb, Verb::Rm) && world.has_pool().await? {
+        return rm(&world, context).await;
+    }
     if !world.attach_pool().await? {
         return Err(Error::new(Kind::NoSuchSnapshot, "there is no pool").hint("`sandbox pool create` makes one"));
     }
     match &args.verb {
-        Verb::Create { .. } | Verb::Show => {}
+        Verb::Create { .. } | Verb::Show | Verb::Rm => {}
         Verb::Grow { size } => {
             let before = world.pool_usage().await?.size_bytes;
             if *size < before {
@@ -79,7 +82,6 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
             world.grow_pool(*size).await?;
         }
         Verb::Trim => world.trim_pool().await?,
-        Verb::Rm => return rm(&world, context).await,
     }
     show(&world, context).await
 }
@@ -152,7 +154,10 @@ async fn rm(world: &Real<'_>, context: &Context) -> Result<()> {
         world.remove_snapshot(snapshot).await?;
     }
     world.tidy_snapshots().await?;
-    world.remove_pool().await?;
+    if let Some(left) = world.remove_pool().await? {
+        return Err(Error::new(Kind::SnapshotInUse, format!("the pool stays: {left} is in it"))
+            .hint("somebody has just begun to use it: see `sandbox pool show`"));
+    }
     if context.globals.json {
         return report::document("removed", &json!(["pool"]));
     }

@@ -5,11 +5,16 @@ use serde_json::json;
 use super::{Context, completions, snapshot, task_name, up};
 use crate::engine::labels;
 use crate::error::Result;
+use crate::plan::desired::CloneWanted;
 use crate::record::{Data, On};
 use crate::report;
 use crate::resolve::Ask;
+use crate::snapshot::is_upper;
+use crate::world::Real;
 
-/// Give a sandbox the databases that it began with, or those of a snapshot; the worktree and all numbers stay.
+/// Give a sandbox the databases that it stands on, as they were, or those of a snapshot; the worktree and all numbers stay.
+///
+/// It stands on what it began with, until it is saved, or another begins with it: then on that.
 ///
 /// What was written into its databases since is gone.
 #[derive(Debug, clap::Args)]
@@ -63,6 +68,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
         lock.let_go(&result);
     }
     let Some(up) = result? else { return Ok(()) };
+    // It may have been the last that stood on what others had written. What cannot go yet goes with another.
+    let _ = Real { engine: &engine, site: &site }.tidy_layers().await;
     let stack = &up.desired.stack;
     let stands = |key: &str| stack.clones.iter().find(|clone| clone.service == key).map(|clone| clone.snapshot.clone());
     if context.globals.json {
@@ -73,6 +80,11 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
     let all = snapshot::all(&engine).await?;
     let mut known = stack.clones.iter().filter_map(|clone| all.iter().find(|it| it.key == clone.snapshot));
     let name = known.find_map(|it| it.name.as_ref());
-    let with = name.map_or_else(|| "with new databases".to_owned(), |name| format!("with the databases of {name}"));
+    let is_base = |clone: &CloneWanted| clone.layers.iter().all(|layer| !is_upper(layer));
+    let with = match name {
+        Some(name) => format!("with the databases of {name}"),
+        None if stack.clones.iter().all(is_base) => "with new databases".to_owned(),
+        None => "with the databases that it stands on".to_owned(),
+    };
     report::data(&format!("{task} is up {with}\n"))
 }

@@ -14,7 +14,7 @@ use crate::plan::{Action, Cause, OnFailure, Plan};
 use crate::report::{self, Table};
 use crate::site::Site;
 use crate::snapshot::{Kind as SnapshotKind, Snapshot, checked_name, short, whole};
-use crate::task::TaskName;
+use crate::task::{Identity, TaskName};
 use crate::world::Real;
 
 /// Save the databases of a sandbox, for others to begin with.
@@ -79,12 +79,13 @@ async fn save(args: &SaveArgs, context: &Context) -> Result<()> {
     let task = site.task(named.as_ref())?;
     let identity = site.get(&task)?.record.claim.identity;
     let engine = context.engine().await?;
-    let is_its = |it: &Snapshot| it.name.as_ref() == Some(&name) && it.repo.as_ref() == Some(&identity.repo);
-    if all(&engine).await?.iter().any(is_its) {
-        return Err(Error::new(Kind::SnapshotExists, format!("there is a snapshot {name} already"))
-            .hint(format!("choose another name, or remove it first: sandbox snapshot rm {name}")));
-    }
+    refuse_taken(&engine, &identity, &name).await?;
     let lock = context.hold(&site, &engine, &identity, "snapshot save").await?;
+    // Under the lock: it may just have been removed.
+    if let Err(error) = site.get(&task) {
+        lock.remove();
+        return Err(error);
+    }
     let wanted = Snapshot {
         key: Snapshot::key_of(&identity.repo, &name),
         kind: SnapshotKind::Saved,
@@ -93,7 +94,10 @@ async fn save(args: &SaveArgs, context: &Context) -> Result<()> {
         created: jiff::Timestamp::now().strftime("%FT%TZ").to_string(),
         frozen: Vec::new(),
     };
-    let result = take(&site, &engine, &task, wanted, context).await;
+    let result = match refuse_taken(&engine, &identity, &name).await {
+        Ok(()) => take(&site, &engine, &task, wanted, context).await,
+        Err(error) => Err(error),
+    };
     lock.let_go(&result);
     let (snapshot, away) = result?;
     if context.globals.json {
@@ -108,6 +112,15 @@ async fn save(args: &SaveArgs, context: &Context) -> Result<()> {
         "{name} is saved: {services} of {task}, which was away for {:.1} s\n  next  sandbox up OTHER --snapshot {name}\n",
         away.as_secs_f64()
     ))
+}
+
+async fn refuse_taken(engine: &Engine, identity: &Identity, name: &str) -> Result<()> {
+    let is_its = |it: &Snapshot| it.name.as_deref() == Some(name) && it.repo.as_ref() == Some(&identity.repo);
+    if !all(engine).await?.iter().any(is_its) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::SnapshotExists, format!("there is a snapshot {name} already"))
+        .hint(format!("choose another name, or remove it first: sandbox snapshot rm {name}")))
 }
 
 /// The manifest comes last: before it nobody knows the snapshot, and the sandbox has gone on over what would be its layers.

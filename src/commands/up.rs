@@ -101,7 +101,9 @@ pub async fn bring_up(site: &Site, engine: &Engine, ask: &Ask, context: &Context
     site.register().await?;
     let world = Real { engine, site };
     // After a reboot nothing that stands on it could start.
-    world.attach_pool().await?;
+    if let Err(error) = world.attach_pool().await {
+        context.events.warn(format!("the pool cannot be attached, and what stands on it will not start: {error}"));
+    }
     let resolve = async |learnt: &Learnt| resolve::resolve(site, engine, ask, &ground, learnt, &context.events).await;
     let converged = Box::pin(converge(&world, resolve, &context.events, &context.stop)).await?;
     if let (BranchSource::New { name, at }, None) = (&ground.branch, &ask.from) {

@@ -19,8 +19,6 @@ pub enum Extent<'a> {
     Stop,
     /// Containers and networks.
     Stack,
-    /// Containers and volumes: what is to have new data.
-    Data,
     /// Containers, networks and volumes.
     StackAndVolumes,
     /// All of it: worktree, branch and claim too.
@@ -67,7 +65,7 @@ pub fn teardown(identity: &Identity, observed: &Observed, extent: Extent) -> Pla
     if extent == Extent::Stop {
         return plan;
     }
-    for network in observed.networks.iter().filter(|_| extent != Extent::Data) {
+    for network in &observed.networks {
         let action = Action::RemoveNetwork { id: network.id.clone(), name: network.name.clone() };
         plan.add(action, Cause::Requested, &containers);
     }
@@ -107,7 +105,7 @@ fn containers(plan: &mut Plan, observed: &Observed, extent: Extent, after: Optio
     // Where the volumes stay, servers leave them clean; where they go, that would be time for nothing.
     let gently = match extent {
         Extent::Stop | Extent::Stack => true,
-        Extent::Data | Extent::StackAndVolumes => false,
+        Extent::StackAndVolumes => false,
         Extent::Everything(removal) => removal.keep_volumes,
     };
     let mut last = Vec::new();

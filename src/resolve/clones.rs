@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Ground;
 use crate::compose::{Mount, MountKind, Project, Service, Volume as Declared};
 use crate::converge::Learnt;
-use crate::engine::{Engine, Root, Volume, VolumeSpec, labels};
+use crate::engine::{Engine, Root, State, Volume, VolumeSpec, labels};
 use crate::error::{Error, Kind, Result};
 use crate::plan::desired::{CloneWanted, Stack};
-use crate::record::{Data, Record};
+use crate::record::{Data, On, Record};
 use crate::snapshot::{BELOW, BaseWanted, Clone, POOL, Standing, driver_opts, generation, own_uppers, upper_name};
 use maker::Maker;
 
@@ -80,10 +80,12 @@ pub(super) async fn choose(
     project: &Project,
     ground: &Ground,
     learnt: &Learnt,
+    is_asked: bool,
 ) -> Result<Clones> {
     let seen = Seen::look(engine, record).await?;
     let nothing = Data::default();
-    let data = record.pending.as_ref().unwrap_or(&nothing);
+    let pending = record.pending.as_ref().filter(|data| is_asked || !seen.makes_void(data, project));
+    let data = pending.unwrap_or(&nothing);
     let mut clones = Clones::default();
     let mut missing = Vec::new();
     for volume in data_volumes(project) {
@@ -121,9 +123,10 @@ impl Seen {
             engine.volumes(&ours),
             engine.volumes(&[(labels::LAYER, None)]),
             engine.volumes(&[(labels::LAYERS, None)]),
-            engine.volume(POOL)
+            engine.inspect(POOL)
         )?;
-        let pooled = pool.is_some_and(|pool| pool.labels.contains_key(labels::POOL));
+        // Attached, that is: what cannot be is no place for anything new.
+        let pooled = pool.is_some_and(|it| it.state == State::Running && it.labels.contains_key(labels::POOL));
         Ok(Seen { own, layers, standing, pooled })
     }
 
@@ -136,6 +139,16 @@ impl Seen {
     /// The last made of these.
     fn newest<'a>(&'a self, volume: &'a str) -> Option<&'a Volume> {
         self.generations(volume).max_by_key(|own| number(&own.name))
+    }
+
+    /// Whether what an earlier run was about to begin cannot be, because its snapshot is gone, while all that it would have
+    /// replaced is there: then it has not begun.
+    fn makes_void(&self, data: &Data, project: &Project) -> bool {
+        let On::Snapshot(on) = &data.on else { return false };
+        let is_there = |layer: &str| self.layers.iter().any(|it| it.name == layer);
+        let stands =
+            |volume: &DataVolume<'_>| self.newest(volume.volume).is_some_and(|it| data.replace.contains(&it.name));
+        !on.layers().all(is_there) && data_volumes(project).all(|volume| stands(&volume))
     }
 
     /// A number that neither a volume of that name bears nor anything that one wrote into.
@@ -254,7 +267,7 @@ fn half_there(record: &Record, service: &str, volume: &str, missing: &str) -> Er
         format!("the data of {service} is not whole: of the volume {volume}, {missing} is gone, or is another by now"),
     )
     .because("somebody removed it, perhaps with `docker volume prune`, or the engine's directory was moved")
-    .hint(format!("`sandbox reset {task}` begins with new databases"))
+    .hint(format!("`sandbox reset --fresh {task}` begins with new databases"))
 }
 
 fn data_volumes(project: &Project) -> impl Iterator<Item = DataVolume<'_>> {

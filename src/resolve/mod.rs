@@ -107,8 +107,8 @@ pub async fn resolve(
         Some(Expiry::At(moment)) => record.expires = Some(moment.clone()),
         None => {}
     }
-    if ask.data.is_some() {
-        record.pending.clone_from(&ask.data);
+    if let Some(data) = &ask.data {
+        record.pending = Some(data.after(record.pending.take()));
     }
     let path = match &sandbox {
         Some(sandbox) if sandbox.worktree.presence == Presence::Unknown => return Err(out_of_sight(sandbox)),
@@ -128,7 +128,7 @@ pub async fn resolve(
     image::choose(engine, &record, &mut project, learnt).await?;
     record.images = images(&project);
     record.dependencies = site.settings.dependencies;
-    let clones = clones::choose(engine, &record, &project, ground, learnt).await?;
+    let clones = clones::choose(engine, &record, &project, ground, learnt, ask.data.is_some()).await?;
     clones.put_into(&mut project);
     concrete(&mut project, &record, &path, &clones)?;
     let compose_file = path.join(COMPOSE_FILE);

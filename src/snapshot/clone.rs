@@ -25,8 +25,11 @@ pub const POOL: &str = "sandbox_pool";
 /// A mount option.
 const USER_NOTES: &str = ",userxattr";
 
-/// Mount options are one page; a path of a layer has to fit in yet.
-const OPTIONS_MAX_BYTES: usize = 3500;
+/// Mount options are one page.
+const OPTIONS_MAX_BYTES: usize = 3900;
+
+/// From here on layers are flattened: a sandbox of a longer name is to stand on them too.
+const OPTIONS_FULL_BYTES: usize = 3000;
 
 /// A volume that stands on a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,10 +87,11 @@ impl Clone {
 
     /// How layers are mounted for somebody who only looks; none where the kernel could not be told so.
     #[must_use]
-    pub fn view(layers: &[String], volumes: &str) -> Option<BTreeMap<String, String>> {
+    pub fn view(layers: &[String], volumes: &str, rootless: bool) -> Option<BTreeMap<String, String>> {
         let lower: Vec<String> =
             layers.iter().map(|layer| format!("{}{}", place_of(layer, volumes), data_in(layer))).collect();
-        let options = format!("lowerdir={}", lower.join(":"));
+        // What the kernel noted there it has to find there.
+        let options = format!("lowerdir={}{}", lower.join(":"), if rootless { USER_NOTES } else { "" });
         (options.len() <= OPTIONS_MAX_BYTES && layers.len() > 1).then(|| overlay(options))
     }
 
@@ -95,9 +99,8 @@ impl Clone {
     #[must_use]
     pub fn is_full(&self, volumes: &str) -> bool {
         let layers = [&self.upper].into_iter().chain(&self.layers).cloned().collect();
-        // The next upper has a number of more digits.
-        let upper = format!("{}.9999", self.upper);
-        Clone::over(&self.snapshot, layers, upper, Vec::new(), (volumes, true)).is_none()
+        let next = Clone::over(&self.snapshot, layers, self.upper.clone(), Vec::new(), (volumes, true));
+        next.is_none_or(|next| next.driver_opts.get("o").is_none_or(|options| options.len() > OPTIONS_FULL_BYTES))
     }
 
     /// The same clone as it would be made now; none where it could not be.

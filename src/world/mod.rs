@@ -92,8 +92,8 @@ impl Real<'_> {
         pool::trim(self).await
     }
 
-    /// Takes the pool away. The caller has seen that nobody stands on what is in it.
-    pub async fn remove_pool(&self) -> Result<()> {
+    /// Takes the pool away, unless anything is in it: of that the answer names one.
+    pub async fn remove_pool(&self) -> Result<Option<String>> {
         pool::remove(self).await
     }
 

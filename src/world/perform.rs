@@ -70,10 +70,17 @@ async fn claim_numbers(world: &Real<'_>, claim: &Claim) -> Result<(), Setback> {
 }
 
 async fn start(world: &Real<'_>, name: &str) -> Result<(), Setback> {
-    let started = world.engine.start(name).await.map_err(|error| {
-        let is_mount = error.to_string().contains("failed to mount local volume");
-        if is_mount { error.hint("`sandbox reset TASK` begins with new databases") } else { error }
-    });
+    let started = match world.engine.start(name).await {
+        Err(error) if error.to_string().contains("failed to mount local volume") => {
+            let is_away = pool::is_there(world.engine).await? && !pool::is_attached(world.engine).await?;
+            Err(error.hint(if is_away {
+                "the pool is not attached: `sandbox pool show` says why"
+            } else {
+                "what it stands on may be gone: `sandbox reset --fresh` begins with new databases"
+            }))
+        }
+        started => started,
+    };
     let Start::PortTaken(why) = started? else { return Ok(()) };
     Err(Setback::PortTaken(match taken_port(&why) {
         Some(port) => format!("port {port} is held by {}", port_holder(world, port).await),

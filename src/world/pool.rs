@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use futures::TryStreamExt;
 
 use super::Real;
+use super::snapshots::COUNTING;
 use crate::apply::Setback;
 use crate::catalog;
 use crate::engine::{
@@ -22,8 +23,11 @@ use crate::images;
 use crate::locks::Lock;
 use crate::snapshot::{POOL, is_pooled};
 
-/// The volume with the file in it.
+/// The volume with the file in it. While it is there, there is a pool.
 const IMAGE: &str = "sandbox_pool_image";
+
+/// What is said where the file is not in it: its making was cut short.
+const NO_FILE: &str = "no file";
 
 /// Where the pool is, in its container.
 const INSIDE: &str = "/pool";
@@ -38,10 +42,11 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_mins(5);
 const ATTACH: &str = r#"
 set -eu
 if [ ! -e "$1" ]; then
-  [ "$2" -gt 0 ] || { echo "the file of the pool is gone" >&2; exit 1; }
+  [ "$2" -gt 0 ] || { echo "no file"; exit 0; }
   rm -f "$1.new"
   truncate -s "$2" "$1.new"
-  mkfs.xfs -q -m reflink=1 "$1.new"
+  # What kernels of before 5.19 cannot mount is left out.
+  mkfs.xfs -q -m reflink=1 -i nrext64=0 "$1.new"
   mv "$1.new" "$1"
 fi
 device=$(losetup --noheadings --output NAME --associated "$1" | head -n 1)
@@ -52,6 +57,8 @@ echo "$device"
 /// Makes the file larger, and the file system in it.
 const GROW: &str = r#"
 set -eu
+# Cut off, the file system would be damaged.
+[ "$2" -ge "$(stat -c %s "$1")" ] || { echo "the pool is larger already"; exit 1; }
 truncate -s "$2" "$1"
 device=$(losetup --noheadings --output NAME --associated "$1" | head -n 1)
 losetup --set-capacity "$device"
@@ -93,7 +100,7 @@ pub struct Usage {
 
 /// Whether there is a pool.
 pub(super) async fn is_there(engine: &Engine) -> Result<bool> {
-    let volume = engine.volume(POOL).await?;
+    let volume = engine.volume(IMAGE).await?;
     Ok(volume.is_some_and(|volume| volume.labels.contains_key(labels::POOL)))
 }
 
@@ -106,30 +113,39 @@ pub(super) async fn attach(world: &Real<'_>) -> Result<bool> {
     if is_attached(engine).await? {
         return Ok(true);
     }
+    build_image(world, &Ticker::null()).await?;
     let lock = lock(world, "attaching the pool").await?;
     let attached = attach_file(world, 0).await;
     lock.release();
-    attached.map(|()| true)
+    attached
+}
+
+/// What works on the pool.
+async fn build_image(world: &Real<'_>, ticker: &Ticker) -> Result<()> {
+    if world.engine.image(&catalog::POOL.tag()).await?.is_some() {
+        return Ok(());
+    }
+    images::build(world.engine, &catalog::POOL, &world.site.claims.locks(), ticker).await
 }
 
 /// Makes the pool, of a size in bytes.
 pub(super) async fn create(world: &Real<'_>, size_bytes: u64, ticker: &Ticker) -> Result<()> {
-    let engine = world.engine;
-    let recipe = &catalog::POOL;
-    if engine.image(&recipe.tag()).await?.is_none() {
-        images::build(engine, recipe, &world.site.claims.locks(), ticker).await?;
-    }
+    build_image(world, ticker).await?;
     let lock = lock(world, "making the pool").await?;
     let made = attach_file(world, size_bytes).await;
+    if made.is_err() {
+        // What matters is why. Nothing is in it yet.
+        let _ = take_apart(world.engine).await;
+    }
     lock.release();
-    made
+    made.map(drop)
 }
 
 async fn lock(world: &Real<'_>, what: &str) -> Result<Lock> {
     Lock::acquire(&world.site.claims.locks().join("pool.lock"), &format!("sandbox, {what}"), PATIENCE, |_| {}).await
 }
 
-async fn is_attached(engine: &Engine) -> Result<bool> {
+pub(super) async fn is_attached(engine: &Engine) -> Result<bool> {
     let holder = engine.inspect(POOL).await?;
     Ok(holder.is_some_and(|it| it.state == State::Running && it.labels.contains_key(labels::POOL)))
 }
@@ -138,15 +154,19 @@ fn labelled(what: &str) -> BTreeMap<String, String> {
     [(labels::POOL.to_owned(), what.to_owned())].into()
 }
 
-/// The file is made where a size is given. The device it is attached to may be another than before.
-async fn attach_file(world: &Real<'_>, size_bytes: u64) -> Result<()> {
+/// The file is made where a size is given, and without one a pool that was not finished is taken apart. The device it is attached
+/// to may be another than before. Whether there is a pool then.
+async fn attach_file(world: &Real<'_>, size_bytes: u64) -> Result<bool> {
     let engine = world.engine;
     if is_attached(engine).await? {
-        return Ok(());
+        return Ok(true);
     }
     engine.create_volume(&VolumeSpec { name: IMAGE.into(), labels: labelled("file"), ..VolumeSpec::default() }).await?;
     let device = Helper::attaching(&[ATTACH, "sh", FILE, &size_bytes.to_string()]).run(engine).await?;
     let device = device.trim();
+    if device == NO_FILE {
+        return take_apart(engine).await.map(|()| false);
+    }
     if !device.starts_with("/dev/loop") {
         return Err(Error::new(Kind::Engine, format!("the pool was attached to {device:?}, which is no loop device")));
     }
@@ -162,7 +182,7 @@ async fn attach_file(world: &Real<'_>, size_bytes: u64) -> Result<()> {
         engine.remove_volume(POOL).await?;
     }
     engine.create_volume(&spec).await?;
-    hold(engine).await
+    hold(engine).await.map(|()| true)
 }
 
 /// The container that holds it mounted. The engine does not start it by itself: after a reboot the device may be another's.
@@ -242,7 +262,7 @@ async fn run(engine: &Engine, id: &str) -> Result<String> {
         Exit::Code(0) => Ok(lines.last().cloned().unwrap_or_default()),
         _ => Err(Error::new(Kind::Engine, "the engine's host does not let us work on the pool")
             .because(lines.join("\n"))
-            .hint("`sandbox` goes on without a pool: clones are plain overlay volumes")),
+            .hint("without a pool clones are plain overlay volumes: `sandbox pool rm` takes away one that nothing stands on")),
     }
 }
 
@@ -270,7 +290,18 @@ pub(super) async fn make_layer(engine: &Engine, layer: &str) -> Result<()> {
 
 /// Removes a volume, and what it stands for in the pool. Killed in between, what is left there is found by `trim`.
 pub(super) async fn remove_volume(engine: &Engine, name: &str) -> Result<()> {
-    engine.remove_volume(name).await?;
+    if let Err(error) = engine.remove_volume(name).await {
+        // Somebody may just be counting how large it is.
+        let counting = engine.containers(&[(labels::LAYER, Some(COUNTING))]).await?;
+        if counting.is_empty() {
+            return Err(error);
+        }
+        for container in counting {
+            engine.watch(&container.id).await?;
+            engine.await_begun_removal(&container.id).await?;
+        }
+        engine.remove_volume(name).await?;
+    }
     if !is_pooled(name) || !is_attached(engine).await? {
         return Ok(());
     }
@@ -307,20 +338,32 @@ pub(super) async fn trim(world: &Real<'_>) -> Result<()> {
     trimmed.map(drop)
 }
 
-/// Takes it away, with all that is in it. The caller has seen that nobody stands on that.
-pub(super) async fn remove(world: &Real<'_>) -> Result<()> {
+/// Takes it away, with all that is in it, unless anything is: of that the answer names one.
+pub(super) async fn remove(world: &Real<'_>) -> Result<Option<String>> {
     let engine = world.engine;
+    build_image(world, &Ticker::null()).await?;
     let lock = lock(world, "removing the pool").await?;
     let removed = async {
+        // From then on nobody makes anything in it.
         engine.remove_container(POOL).await?;
-        engine.remove_volume(POOL).await?;
-        let detach = r#"losetup --noheadings --output NAME --associated "$1" | xargs -r -n 1 losetup --detach"#;
-        if engine.volume(IMAGE).await?.is_some() {
-            Helper::attaching(&[detach, "sh", FILE]).run(engine).await?;
+        let layers = engine.volumes(&[(labels::LAYER, None)]).await?;
+        if let Some(left) = layers.into_iter().find(|layer| is_pooled(&layer.name)) {
+            attach_file(world, 0).await?;
+            return Ok(Some(left.name));
         }
-        engine.remove_volume(IMAGE).await
+        take_apart(engine).await.map(|()| None)
     };
     let removed = removed.await;
     lock.release();
     removed
+}
+
+async fn take_apart(engine: &Engine) -> Result<()> {
+    engine.remove_container(POOL).await?;
+    engine.remove_volume(POOL).await?;
+    let detach = r#"losetup --noheadings --output NAME --associated "$1" | xargs -r -n 1 losetup --detach"#;
+    if engine.volume(IMAGE).await?.is_some() {
+        Helper::attaching(&[detach, "sh", FILE]).run(engine).await?;
+    }
+    engine.remove_volume(IMAGE).await
 }

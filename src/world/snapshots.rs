@@ -24,7 +24,7 @@ use sweep::{lock_label, lock_path, sweep};
 use uppers::Filler;
 
 pub(super) use flatten::flatten;
-pub(super) use sizes::sizes_of;
+pub(super) use sizes::{COUNTING, sizes_of};
 pub(super) use sweep::{clones_of, remove, sweep_abandoned, sweep_layers};
 pub(super) use uppers::{has_its_layers, make_upper};
 

@@ -29,7 +29,7 @@ fn the_help_names_every_command_and_every_exit_code() {
       down         Remove containers and network, keep worktree and claims
       snapshot     Save the databases of a sandbox, for others to begin with
       pool         Keep databases in a file system with reflinks
-      reset        Give a sandbox the databases that it began with, or those of a snapshot
+      reset        Give a sandbox the databases that it stands on, or those of a snapshot
       rm           Remove sandboxes whole; refuses to lose work
       merge        Merge a task's branch, then remove the sandbox
       undo         Bring back what `rm` took
@@ -76,9 +76,9 @@ fn the_help_names_every_command_and_every_exit_code() {
        3 not a task name           15 another process is at work
        4 settings or Compose file  16 a file could not be read or written
        5 repository, no base       17 conflicts to be resolved first
-       6 git failed or too old     18 no such snapshot
-       7 no such sandbox           19 there is such a snapshot
-       8 would lose work           20 sandboxes stand on the snapshot
+       6 git failed or too old     18 no such snapshot, no pool
+       7 no such sandbox           19 there is one already
+       8 would lose work           20 sandboxes stand on it
        9 protected, or not ours   126 `exec`: not executable
       10 engine gone or too old   127 `exec`: no such command
       11 engine of another host   130 interrupted

@@ -38,17 +38,28 @@ pub async fn freeze(
     let plan = ending(task, &desired.stack);
     let ended = apply(&Real { engine, site }, &plan, &context.events, context.stop.clone()).await.into_result();
     if let Err(error) = ended {
-        // What matters is why. `up` says itself what it could not mend.
-        let _ = Box::pin(up::bring_up(site, engine, &Ask::again(task.clone()), context)).await;
-        return Err(error);
+        return Err(mended(site, engine, task, error, context).await);
     }
     let replace = desired.stack.clones.iter().map(|clone| clone.volume.clone()).collect();
     // Nobody else may take it for one that is known: its manifest is yet to come.
     let passing = Snapshot { kind: SnapshotKind::Passing, ..snapshot.clone() };
     let data = Data { replace, on: On::Snapshot(Box::new(passing)) };
     let ask = Ask { data: Some(data), ..Ask::again(task.clone()) };
-    Box::pin(up::bring_up(site, engine, &ask, context)).await?;
-    Ok((snapshot, begun.elapsed()))
+    match Box::pin(up::bring_up(site, engine, &ask, context)).await {
+        Ok(_) => Ok((snapshot, begun.elapsed())),
+        Err(error) => Err(mended(site, engine, task, error, context).await),
+    }
+}
+
+/// A failure, after which the sandbox serves again as far as it can. Whoever said stop meant the freezing.
+async fn mended(site: &Site, engine: &Engine, task: &TaskName, error: Error, context: &Context) -> Error {
+    let again = context.unheard();
+    match Box::pin(up::bring_up(site, engine, &Ask::again(task.clone()), &again)).await {
+        Ok(_) => error.hint(format!("{task} is up again, with all its data")),
+        Err(failed) => {
+            error.hint(format!("{task} is not up again: {failed}")).hint(format!("`sandbox up {task}` goes on"))
+        }
+    }
 }
 
 /// What would be frozen of a sandbox.
@@ -96,14 +107,15 @@ async fn flatten(
     snapshot: &mut Snapshot,
     context: &Context,
 ) -> Result<()> {
-    let volumes = format!("{}/volumes", engine.facts().await?.root_dir);
+    let facts = engine.facts().await?;
+    let volumes = format!("{}/volumes", facts.root_dir);
     let identity = &desired.record.claim.identity;
     let mut plan = Plan::new(identity.task.as_str(), OnFailure::StopBeginning);
     let own = engine.volumes(&labels::of(identity)).await?;
     for wanted in &desired.stack.clones {
         let clone = own.iter().find(|volume| volume.name == wanted.volume).and_then(Clone::of);
         let Some(clone) = clone.filter(|clone| clone.is_full(&volumes)) else { continue };
-        let Some(view) = Clone::view(&clone.layers, &volumes) else { continue };
+        let Some(view) = Clone::view(&clone.layers, &volumes, facts.rootless) else { continue };
         let flat = format!("{}_flat", clone.upper);
         let labels = Clone { layers: Vec::new(), ..clone.clone() }.upper_labels(identity);
         let spec = FlattenSpec {

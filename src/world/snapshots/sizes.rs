@@ -6,7 +6,11 @@ use futures::TryStreamExt;
 
 use crate::engine::{ContainerSpec, CreateContainer, Engine, Exit, LogOptions, MountSpec, labels};
 use crate::error::{Error, Kind, Result};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, is_pooled};
+use crate::world::pool;
+
+/// What the container that counts carries as its layer.
+pub(in crate::world) const COUNTING: &str = "sizes";
 
 /// Where the layers are, each by its number.
 const INSIDE: &str = "/layers";
@@ -15,7 +19,8 @@ const INSIDE: &str = "/layers";
 /// that it has, and not told by all versions alike. Nothing where none of the images is here that could run it.
 pub(in crate::world) async fn sizes_of(engine: &Engine, names: &BTreeSet<String>) -> Result<BTreeMap<String, u64>> {
     let there = engine.volumes(&[]).await?;
-    let is_there = |name: &&str| there.iter().any(|it| it.name == **name);
+    let attached = pool::is_attached(engine).await?;
+    let is_there = |name: &&str| there.iter().any(|it| it.name == **name) && (attached || !is_pooled(name));
     let layers: Vec<&str> = names.iter().map(String::as_str).filter(is_there).collect();
     let images = there.iter().filter_map(Snapshot::of).flat_map(|snapshot| snapshot.frozen);
     let images: BTreeSet<String> = images.map(|frozen| frozen.image).collect();
@@ -42,7 +47,7 @@ pub(in crate::world) async fn sizes_of(engine: &Engine, names: &BTreeSet<String>
         command: Some(words),
         user: Some("0:0".into()),
         network_mode: Some("none".into()),
-        labels: [(labels::LAYER.to_owned(), "sizes".to_owned())].into(),
+        labels: [(labels::LAYER.to_owned(), COUNTING.to_owned())].into(),
         mounts: layers.iter().enumerate().map(mount).collect(),
         ..ContainerSpec::default()
     };

@@ -90,16 +90,13 @@ pub(in crate::world) async fn sweep_layers(world: &Real<'_>) -> Result<()> {
 }
 
 async fn sweep_layer(world: &Real<'_>, layer: &Volume) -> Result<()> {
-    if is_old(layer.created) {
-        return pool::remove_volume(world.engine, &layer.name).await;
-    }
     let label = |name: &str| layer.labels.get(name).cloned();
     let (Some(repo), Some(task)) = (label(labels::UPPER_REPO), label(labels::UPPER_TASK)) else { return Ok(()) };
     let Ok(task) = TaskName::parse(&task) else { return Ok(()) };
     let path = world.site.lock_path(&Identity { repo, task });
     let was_there = path.exists();
     if label(labels::LOCK) != Some(path_label(&path)) {
-        return Ok(());
+        return if is_old(layer.created) { pool::remove_volume(world.engine, &layer.name).await } else { Ok(()) };
     }
     let Ok(lock) = Lock::acquire(&path, "sandbox, tidying up", Duration::ZERO, |_| {}).await else { return Ok(()) };
     let removed = match used_layers(world.engine).await {
@@ -128,29 +125,33 @@ pub(in crate::world) async fn clones_of(engine: &Engine, snapshot: &Snapshot) ->
     Ok(all.into_iter().filter(stands).collect())
 }
 
-/// Removes of some layers those on which nobody stands, from the newest down: each may be all that stood on the next.
-async fn remove_unused(engine: &Engine, layers: Vec<String>) -> Result<()> {
-    for layer in layers {
-        if !used_layers(engine).await?.contains(&layer) {
-            pool::remove_volume(engine, &layer).await?;
-        }
-    }
-    Ok(())
-}
-
 /// Removes a snapshot, unless a clone stands on it by now. Whether it is gone.
 pub(in crate::world) async fn remove(world: &Real<'_>, snapshot: &Snapshot) -> Result<bool> {
     let engine = world.engine;
     let purpose = format!("sandbox, removing the snapshot {}", snapshot.title());
     let lock = Lock::acquire(&lock_path(world, &snapshot.key), &purpose, PATIENCE, |_| {}).await?;
-    let goes = clones_of(engine, snapshot).await?.is_empty();
-    if goes {
+    let name = Snapshot::manifest_name(&snapshot.key);
+    let removed = async {
+        // Another may have removed it meanwhile, and a third one saved another of that name.
+        if engine.volume(&name).await?.as_ref().and_then(Snapshot::of).as_ref() != Some(snapshot) {
+            return Ok(true);
+        }
+        if !clones_of(engine, snapshot).await?.is_empty() {
+            return Ok(false);
+        }
         // First of all: from then on nobody begins to stand on it. Whoever had begun is seen by what it writes into.
-        engine.remove_volume(&Snapshot::manifest_name(&snapshot.key)).await?;
-        remove_unused(engine, snapshot.layers().map(str::to_owned).collect()).await?;
-    }
+        engine.remove_volume(&name).await?;
+        for layer in snapshot.layers().filter(|layer| !is_upper(layer)) {
+            if !used_layers(engine).await?.contains(layer) {
+                pool::remove_volume(engine, layer).await?;
+            }
+        }
+        // What a sandbox wrote goes under that one's lock: it may be about to write into another of that name.
+        sweep_layers(world).await.map(|()| true)
+    };
+    let removed = removed.await;
     lock.remove();
-    Ok(goes)
+    removed
 }
 
 /// Which lock it is, on this machine and in this file system.
