@@ -69,6 +69,27 @@ fn in_a_pool_a_clone_of_a_large_table_takes_no_room_until_it_is_written() {
 }
 
 #[test]
+fn on_storage_with_reflinks_a_clone_of_a_large_table_takes_no_room_either() {
+    let yard = Yard::new("reflinks");
+    let engine = OwnEngine::start_on_xfs(&yard);
+    engine.sandbox(&["up", "a"]).ok();
+    sql(&engine, "a", TABLE);
+    engine.sandbox(&["snapshot", "save", "a", "large"]).ok();
+    engine.sandbox(&["up", "b"]).ok();
+    let before = engine.used_bytes() >> 20;
+    assert!(before > ROWS_MB, "{before}");
+    engine.sandbox(&["reset", "b", "large"]).ok();
+    assert_eq!(sql(&engine, "b", "SELECT length(text) FROM numbers WHERE id = 40000"), "1000");
+    let after = engine.used_bytes() >> 20;
+    assert!(after < before + ROWS_MB / 2, "a clone that was read took {} MB", after - before);
+    sql(&engine, "b", "DELETE FROM numbers");
+    assert_eq!(sql(&engine, "a", "SELECT count(*) FROM numbers"), "60000");
+    engine.sandbox(&["rm", "a", "b"]).ok();
+    engine.sandbox(&["snapshot", "rm", "large"]).ok();
+    assert_eq!(engine.has(None), [""; 0]);
+}
+
+#[test]
 fn after_a_reboot_the_pool_is_attached_before_anything_starts() {
     let yard = Yard::new("pool-reboot");
     let mut engine = OwnEngine::start(&yard);

@@ -27,8 +27,30 @@ pub(crate) struct OwnEngine<'a> {
 impl OwnEngine<'_> {
     /// One with the images that a sandbox runs.
     pub(crate) fn start(yard: &Yard) -> OwnEngine<'_> {
+        fs::create_dir(yard.directory.join("engine")).unwrap();
+        OwnEngine::start_there(yard)
+    }
+
+    /// The same whose data is on XFS, which has reflinks.
+    pub(crate) fn start_on_xfs(yard: &Yard) -> OwnEngine<'_> {
+        let data = yard.directory.join("engine/data");
+        fs::create_dir_all(&data).unwrap();
+        let file = yard.directory.join("engine/xfs.img");
+        run(Command::new("truncate").args(["-s", "8G"]).arg(&file));
+        run(Command::new("mkfs.xfs").args(["-q", "-m", "reflink=1"]).arg(&file));
+        run(Command::new("mount").args(["-o", "loop"]).arg(&file).arg(&data));
+        OwnEngine::start_there(yard)
+    }
+
+    /// The bytes that are used where its data is.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        run(&mut Command::new("sync"));
+        let free = rustix::fs::statvfs(self.directory.join("data")).unwrap();
+        (free.f_blocks - free.f_bfree) * free.f_frsize
+    }
+
+    fn start_there(yard: &Yard) -> OwnEngine<'_> {
         let directory = yard.directory.join("engine");
-        fs::create_dir(&directory).unwrap();
         fs::write(directory.join("empty.json"), "{}").unwrap();
         let namespace = format!("sandbox-test-{}", std::process::id());
         run(Command::new("ip").args(["netns", "add", &namespace]));
