@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::claims::Claim;
+use crate::engine::Volume;
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::settings::Dependencies;
@@ -52,6 +53,12 @@ pub struct Data {
 }
 
 impl Data {
+    /// For all of a sandbox's own volumes.
+    #[must_use]
+    pub fn in_place_of(volumes: Vec<Volume>, on: On) -> Data {
+        Data { replace: volumes.into_iter().map(|volume| volume.name).collect(), on }
+    }
+
     /// The same where something else had been begun: back to what they stand on is then to what they were about to, since some
     /// may and some may not yet.
     #[must_use]

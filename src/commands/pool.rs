@@ -8,7 +8,7 @@ use crate::engine::{Engine, labels};
 use crate::error::{Error, Kind, Result};
 use crate::event::Ticker;
 use crate::report;
-use crate::snapshot::{Clone, Kind as SnapshotKind, Snapshot, is_pooled};
+use crate::snapshot::{Clone, Kind as SnapshotKind, Snapshot, is_pooled, tasks_of};
 use crate::world::Real;
 
 /// What a pool may hold unless said otherwise: its file takes no more than what is in it.
@@ -100,11 +100,7 @@ async fn inside(engine: &Engine) -> Result<(Vec<Snapshot>, Vec<String>)> {
     let snapshots = snapshot::all(engine).await?.into_iter().filter(|it| it.layers().any(is_pooled)).collect();
     let all = engine.volumes(&[(labels::UPPER, None)]).await?;
     let pooled = |clone: &Clone| is_pooled(&clone.upper) || clone.layers.iter().any(|layer| is_pooled(layer));
-    let clones = all.iter().filter(|volume| Clone::of(volume).as_ref().is_some_and(pooled));
-    let mut tasks: Vec<String> = clones.filter_map(|volume| volume.labels.get(labels::TASK).cloned()).collect();
-    tasks.sort_unstable();
-    tasks.dedup();
-    Ok((snapshots, tasks))
+    Ok((snapshots, tasks_of(&all, pooled).into_iter().collect()))
 }
 
 async fn show(world: &Real<'_>, context: &Context) -> Result<()> {

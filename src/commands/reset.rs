@@ -56,8 +56,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
     };
     let begun = async {
         let volumes = engine.volumes(&labels::of(&identity)).await?;
-        let replace = volumes.iter().map(|volume| volume.name.clone()).collect();
-        let ask = Ask { data: Some(Data { replace, on }), ..Ask::again(task.clone()) };
+        let ask = Ask { data: Some(Data::in_place_of(volumes, on)), ..Ask::again(task.clone()) };
         if args.dry_run {
             return up::plan(&site, &engine, &ask, context).await.map(|()| None);
         }

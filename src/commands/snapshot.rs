@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::plan::{Action, Cause, OnFailure, Plan};
 use crate::report::{self, Table};
 use crate::site::Site;
-use crate::snapshot::{Kind as SnapshotKind, Snapshot, checked_name, short, whole};
+use crate::snapshot::{Kind as SnapshotKind, Snapshot, checked_name, short, tasks_of, whole};
 use crate::task::{Identity, TaskName};
 use crate::world::Real;
 
@@ -188,10 +188,7 @@ async fn ls(args: &LsArgs, context: &Context) -> Result<()> {
     let is_whole: Vec<String> = whole(&standing, &there).into_iter().map(|snapshot| snapshot.key).collect();
     let mut rows = Vec::new();
     for snapshot in &listed {
-        let mut tasks: Vec<String> =
-            world.clones_of(snapshot).await?.iter().filter_map(|it| it.labels.get(labels::TASK).cloned()).collect();
-        tasks.sort_unstable();
-        tasks.dedup();
+        let tasks = tasks_of(&standing, |clone| snapshot.is_below(clone)).into_iter().collect();
         rows.push(Row { snapshot, tasks, size: size(snapshot, &sizes), is_whole: is_whole.contains(&snapshot.key) });
     }
     if context.globals.json {
@@ -276,10 +273,8 @@ async fn remove(world: &Real<'_>, name: &str) -> Result<()> {
     if world.remove_snapshot(&snapshot).await? {
         return Ok(());
     }
-    let clones = world.clones_of(&snapshot).await?;
-    let mut tasks: Vec<&str> = clones.iter().filter_map(|it| it.labels.get(labels::TASK).map(String::as_str)).collect();
-    tasks.sort_unstable();
-    tasks.dedup();
+    let standing = world.engine.volumes(&[(labels::LAYERS, None)]).await?;
+    let tasks: Vec<String> = tasks_of(&standing, |clone| snapshot.is_below(clone)).into_iter().collect();
     let verb = if tasks.len() == 1 { "stands" } else { "stand" };
     Err(Error::new(Kind::SnapshotInUse, format!("the snapshot {name} stays: {} {verb} on it", tasks.join(", ")))
         .hint("`sandbox reset --fresh TASK` gives a sandbox new databases; `sandbox rm TASK` removes it"))

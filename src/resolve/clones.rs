@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Ground;
 use crate::compose::{Mount, MountKind, Project, Service, Volume as Declared};
 use crate::converge::Learnt;
-use crate::engine::{Engine, Root, State, Volume, VolumeSpec, labels};
+use crate::engine::{Engine, Root, Volume, VolumeSpec, labels};
 use crate::error::{Error, Kind, Result};
 use crate::plan::desired::{CloneWanted, Stack};
 use crate::record::{Data, On, Record};
-use crate::snapshot::{BELOW, BaseWanted, Clone, POOL, Standing, driver_opts, generation, own_uppers, upper_name};
+use crate::snapshot::{BELOW, BaseWanted, Clone, Standing, driver_opts, generation, own_uppers, upper_name};
+use crate::world::is_attached;
 use maker::Maker;
 
 /// A volume of the project that stands on a snapshot, or is to.
@@ -119,14 +120,13 @@ pub(super) async fn there(engine: &Engine, record: &Record, project: &Project) -
 impl Seen {
     async fn look(engine: &Engine, record: &Record) -> Result<Seen> {
         let ours = labels::of(&record.claim.identity);
-        let (own, layers, standing, pool) = tokio::try_join!(
+        // Attached, that is: what cannot be is no place for anything new.
+        let (own, layers, standing, pooled) = tokio::try_join!(
             engine.volumes(&ours),
             engine.volumes(&[(labels::LAYER, None)]),
             engine.volumes(&[(labels::LAYERS, None)]),
-            engine.inspect(POOL)
+            is_attached(engine)
         )?;
-        // Attached, that is: what cannot be is no place for anything new.
-        let pooled = pool.is_some_and(|it| it.state == State::Running && it.labels.contains_key(labels::POOL));
         Ok(Seen { own, layers, standing, pooled })
     }
 

@@ -244,6 +244,13 @@ pub fn own_uppers<'a>(volumes: &'a [Volume], owner: &Identity) -> Vec<&'a Volume
     own.into_iter().filter(|upper| !used.contains(&upper.name)).collect()
 }
 
+/// The tasks of those volumes that are clones of a kind.
+#[must_use]
+pub fn tasks_of(volumes: &[Volume], is_such: impl Fn(&Clone) -> bool) -> BTreeSet<String> {
+    let such = volumes.iter().filter(|volume| Clone::of(volume).is_some_and(|clone| is_such(&clone)));
+    such.filter_map(|volume| volume.labels.get(labels::TASK).cloned()).collect()
+}
+
 /// All that some volumes stand on or write into, as they say.
 ///
 /// What an upper says counts until it has a clone. From then on the clone says it, and later the snapshots that it is a layer

@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 pub use base::{BaseWanted, Shape, Standing, database_names};
 pub use clone::{
     BELOW, Clone, POOL, Part, data_in, driver_opts, generation, is_pooled, is_upper, layer_name, nth, own_uppers,
-    standing_on, upper_name,
+    standing_on, tasks_of, upper_name,
 };
 
 use crate::engine::{Root, Volume, labels};

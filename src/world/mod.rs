@@ -7,15 +7,16 @@ mod ready;
 mod reclaim;
 mod settle;
 mod snapshots;
+mod throw_away;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-pub use pool::Usage;
+pub use pool::{Usage, is_attached};
 pub use snapshots::snapshots;
 
 use crate::apply::{Setback, World};
-use crate::engine::{Engine, Volume};
+use crate::engine::Engine;
 use crate::error::{Kind, Result};
 use crate::event::Ticker;
 use crate::git::TrashEntry;
@@ -55,11 +56,6 @@ impl Real<'_> {
     /// Removes a snapshot, unless something stands on it by now. Whether it is gone.
     pub async fn remove_snapshot(&self, snapshot: &Snapshot) -> Result<bool> {
         snapshots::remove(self, snapshot).await
-    }
-
-    /// The sandboxes that stand on a snapshot, by their clones' labels.
-    pub async fn clones_of(&self, snapshot: &Snapshot) -> Result<Vec<Volume>> {
-        snapshots::clones_of(self.engine, snapshot).await
     }
 
     /// Attaches the pool, where there is one. Whether there is.

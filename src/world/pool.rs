@@ -8,15 +8,11 @@
 
 use std::collections::BTreeMap;
 
-use futures::TryStreamExt;
-
-use super::Real;
 use super::snapshots::COUNTING;
+use super::{Real, throw_away};
 use crate::apply::Setback;
 use crate::catalog;
-use crate::engine::{
-    ContainerSpec, CreateContainer, Engine, Exit, LogOptions, MountKind, MountSpec, State, VolumeSpec, labels,
-};
+use crate::engine::{ContainerSpec, CreateContainer, Engine, Exit, MountKind, MountSpec, State, VolumeSpec, labels};
 use crate::error::{Error, Kind, Result};
 use crate::event::Ticker;
 use crate::images;
@@ -145,7 +141,8 @@ async fn lock(world: &Real<'_>, what: &str) -> Result<Lock> {
     Lock::acquire(&world.site.claims.locks().join("pool.lock"), &format!("sandbox, {what}"), PATIENCE, |_| {}).await
 }
 
-pub(super) async fn is_attached(engine: &Engine) -> Result<bool> {
+/// Whether the pool is mounted.
+pub async fn is_attached(engine: &Engine) -> Result<bool> {
     let holder = engine.inspect(POOL).await?;
     Ok(holder.is_some_and(|it| it.state == State::Running && it.labels.contains_key(labels::POOL)))
 }
@@ -243,26 +240,12 @@ impl<'a> Helper<'a> {
         };
         // One that a killed run has left. Nobody else is at it: the lock is ours.
         engine.remove_container(&spec.name).await?;
-        let CreateContainer::Created(id) = engine.create_container(&spec).await? else {
-            return Err(Error::new(Kind::Engine, format!("{} is being made by another", spec.name)).hint("try again"));
-        };
-        let said = run(engine, &id).await;
-        engine.remove_container(&id).await?;
-        said
-    }
-}
-
-async fn run(engine: &Engine, id: &str) -> Result<String> {
-    engine.start(id).await?;
-    let exit = engine.watch(id).await?;
-    let lines: Vec<_> = engine.logs(id, &LogOptions::default()).try_collect().await?;
-    let lines: Vec<String> =
-        lines.iter().map(|line| String::from_utf8_lossy(&line.line).trim_end().to_owned()).collect();
-    match exit {
-        Exit::Code(0) => Ok(lines.last().cloned().unwrap_or_default()),
-        _ => Err(Error::new(Kind::Engine, "the engine's host does not let us work on the pool")
-            .because(lines.join("\n"))
-            .hint("without a pool clones are plain overlay volumes: `sandbox pool rm` takes away one that nothing stands on")),
+        match throw_away::run(engine, &spec).await? {
+            (Exit::Code(0), said) => Ok(said.last().cloned().unwrap_or_default()),
+            (_, said) => Err(Error::new(Kind::Engine, "the engine's host does not let us work on the pool")
+                .because(said.join("\n"))
+                .hint("without a pool clones are plain overlay volumes: `sandbox pool rm` takes away one that nothing stands on")),
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use uppers::Filler;
 
 pub(super) use flatten::flatten;
 pub(super) use sizes::{COUNTING, sizes_of};
-pub(super) use sweep::{clones_of, remove, sweep_abandoned, sweep_layers};
+pub(super) use sweep::{remove, sweep_abandoned, sweep_layers};
 pub(super) use uppers::{has_its_layers, make_upper};
 
 /// How long another may be at work on a base.

@@ -115,11 +115,10 @@ async fn of_snapshot(site: &Site, engine: &Engine, task: &TaskName, name: &str) 
         return data(site, engine, task, snapshot).await.map(Some);
     }
     let own = engine.volumes(&labels::of(&site.identity(task)?)).await?;
-    let stands = |clone: &Clone| snapshot.is_below(clone);
     if own.is_empty() {
         return data(site, engine, task, snapshot).await.map(Some);
     }
-    if own.iter().filter_map(Clone::of).all(|clone| stands(&clone)) {
+    if own.iter().filter_map(Clone::of).all(|clone| snapshot.is_below(&clone)) {
         return Ok(None);
     }
     Err(has_its_own(task).hint(format!("`sandbox reset {task} {name}` replaces them")))
@@ -128,6 +127,5 @@ async fn of_snapshot(site: &Site, engine: &Engine, task: &TaskName, name: &str) 
 async fn data(site: &Site, engine: &Engine, task: &TaskName, on: Snapshot) -> Result<Data> {
     // What a run that was killed has made of them is replaced.
     let own = engine.volumes(&labels::of(&site.identity(task)?)).await?;
-    let replace = own.into_iter().map(|volume| volume.name).collect();
-    Ok(Data { replace, on: On::Snapshot(Box::new(on)) })
+    Ok(Data::in_place_of(own, On::Snapshot(Box::new(on))))
 }

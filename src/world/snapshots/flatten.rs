@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use futures::TryStreamExt;
-
 use super::sweep::path_label;
-use crate::engine::{ContainerSpec, CreateContainer, Engine, Exit, LogOptions, MountSpec, VolumeSpec, labels};
+use crate::engine::{ContainerSpec, Engine, Exit, MountSpec, VolumeSpec, labels};
 use crate::error::{Error, Kind, Result};
 use crate::plan::action::FlattenSpec;
 use crate::snapshot::is_pooled;
-use crate::world::{Real, pool};
+use crate::world::{Real, pool, throw_away};
 
 /// Copies with owners, modes, times and links; where the file system can, without copying.
 const COPY: &str = "set -e; rm -rf /to/upper /to/work; mkdir /to/upper /to/work; \
@@ -33,7 +31,6 @@ pub(in crate::world) async fn flatten(world: &Real<'_>, spec: &FlattenSpec) -> R
     engine.create_volume(&flat).await?;
     engine.create_volume(&view).await?;
     let copied = copy(engine, &container, &own, spec).await;
-    engine.remove_container(&container).await?;
     engine.remove_volume(&view.name).await?;
     if copied.is_err() {
         pool::remove_volume(engine, &flat.name).await?;
@@ -60,16 +57,10 @@ async fn copy(engine: &Engine, name: &str, own: &BTreeMap<String, String>, spec:
         mounts: vec![from, mount(&spec.flat.name, "/to")],
         ..ContainerSpec::default()
     };
-    let CreateContainer::Created(id) = engine.create_container(&container).await? else {
-        return Err(Error::new(Kind::Engine, format!("{name} is being made by another")).hint("try again"));
-    };
-    engine.start(&id).await?;
-    if engine.watch(&id).await? == Exit::Code(0) {
-        return Ok(());
+    match throw_away::run(engine, &container).await? {
+        (Exit::Code(0), _) => Ok(()),
+        (_, said) => Err(Error::new(Kind::Service, format!("the layers of {} cannot be flattened", spec.service))
+            .because(said.join("\n"))
+            .hint("`df` says whether the engine's disk is full")),
     }
-    let lines: Vec<_> = engine.logs(&id, &LogOptions::default()).try_collect().await?;
-    let said: Vec<String> = lines.iter().map(|line| String::from_utf8_lossy(&line.line).into_owned()).collect();
-    Err(Error::new(Kind::Service, format!("the layers of {} cannot be flattened", spec.service))
-        .because(said.concat().trim().to_owned())
-        .hint("`df` says whether the engine's disk is full"))
 }

@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::TryStreamExt;
-
-use crate::engine::{ContainerSpec, CreateContainer, Engine, Exit, LogOptions, MountSpec, labels};
-use crate::error::{Error, Kind, Result};
+use crate::engine::{ContainerSpec, Engine, MountSpec, labels};
+use crate::error::Result;
 use crate::snapshot::{Snapshot, is_pooled};
-use crate::world::pool;
+use crate::world::{pool, throw_away};
 
 /// What the container that counts carries as its layer.
 pub(in crate::world) const COUNTING: &str = "sizes";
@@ -51,27 +49,14 @@ pub(in crate::world) async fn sizes_of(engine: &Engine, names: &BTreeSet<String>
         mounts: layers.iter().enumerate().map(mount).collect(),
         ..ContainerSpec::default()
     };
-    let CreateContainer::Created(id) = engine.create_container(&spec).await? else {
-        return Err(Error::new(Kind::Engine, format!("there is a container {} already", spec.name)).hint("try again"));
-    };
-    let counted = count(engine, &id).await;
-    engine.remove_container(&id).await?;
-    let counted = counted?;
+    let (_, said) = throw_away::run(engine, &spec).await?;
+    let counted: BTreeMap<String, u64> = said.iter().filter_map(|line| counted(line)).collect();
     let size = |(number, layer): (usize, &str)| Some((layer.to_owned(), *counted.get(&format!("{INSIDE}/{number}"))?));
     Ok(layers.iter().copied().enumerate().filter_map(size).collect())
 }
 
 /// What `du` says: kilobytes, a tab, the place.
-async fn count(engine: &Engine, id: &str) -> Result<BTreeMap<String, u64>> {
-    engine.start(id).await?;
-    if engine.watch(id).await? == Exit::Gone {
-        return Ok(BTreeMap::new());
-    }
-    let lines: Vec<_> = engine.logs(id, &LogOptions::default()).try_collect().await?;
-    let lines = lines.iter().map(|line| String::from_utf8_lossy(&line.line).trim().to_owned());
-    let parsed = lines.filter_map(|line| {
-        let (kilobytes, place) = line.split_once('\t')?;
-        Some((place.to_owned(), kilobytes.parse::<u64>().ok()? * 1024))
-    });
-    Ok(parsed.collect())
+fn counted(line: &str) -> Option<(String, u64)> {
+    let (kilobytes, place) = line.split_once('\t')?;
+    Some((place.to_owned(), kilobytes.parse::<u64>().ok()? * 1024))
 }

@@ -118,13 +118,6 @@ fn is_old(created: Option<jiff::Timestamp>) -> bool {
     created.is_some_and(|created| created < long_ago)
 }
 
-/// The clones that stand on a snapshot.
-pub(in crate::world) async fn clones_of(engine: &Engine, snapshot: &Snapshot) -> Result<Vec<Volume>> {
-    let all = engine.volumes(&[(labels::LAYERS, None)]).await?;
-    let stands = |volume: &Volume| Clone::of(volume).is_some_and(|clone| snapshot.is_below(&clone));
-    Ok(all.into_iter().filter(stands).collect())
-}
-
 /// Removes a snapshot, unless a clone stands on it by now. Whether it is gone.
 pub(in crate::world) async fn remove(world: &Real<'_>, snapshot: &Snapshot) -> Result<bool> {
     let engine = world.engine;
@@ -136,7 +129,8 @@ pub(in crate::world) async fn remove(world: &Real<'_>, snapshot: &Snapshot) -> R
         if engine.volume(&name).await?.as_ref().and_then(Snapshot::of).as_ref() != Some(snapshot) {
             return Ok(true);
         }
-        if !clones_of(engine, snapshot).await?.is_empty() {
+        let standing = engine.volumes(&[(labels::LAYERS, None)]).await?;
+        if standing.iter().filter_map(Clone::of).any(|clone| snapshot.is_below(&clone)) {
             return Ok(false);
         }
         // First of all: from then on nobody begins to stand on it. Whoever had begun is seen by what it writes into.

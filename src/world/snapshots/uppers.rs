@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use super::sweep::{path_label, used_layers};
 use super::{PATIENCE, snapshots};
 use crate::apply::Setback;
-use crate::engine::{ContainerSpec, CreateContainer, Engine, MountSpec, Root, labels};
+use crate::engine::{ContainerSpec, Engine, MountSpec, Root, labels};
 use crate::error::{Error, Kind, Result};
 use crate::event::Ticker;
 use crate::locks::Lock;
 use crate::plan::action::UpperSpec;
 use crate::snapshot::{BELOW, Part, Snapshot, data_in, is_pooled, is_upper};
 use crate::world::perform::{belongs, not_ours};
-use crate::world::{Real, pool};
+use crate::world::{Real, pool, throw_away};
 
 /// Where the volume of a throw-away container is.
 const INSIDE: &str = "/upper";
@@ -55,20 +55,24 @@ pub(in crate::world) async fn make_upper(world: &Real<'_>, spec: &UpperSpec) -> 
     if is_pooled(&upper.name) {
         let below = spec.layers.first().map(|layer| format!("{layer}{}", data_in(layer))).unwrap_or_default();
         pool::make_upper(engine, &upper.name, &below).await?;
-        engine.create_volume(upper).await?;
-        return if whole().await? { Ok(()) } else { Err(changed()) };
     }
     engine.create_volume(upper).await?;
-    let below = spec.layers.first().map(String::as_str).unwrap_or_default();
-    if let Some(root) = spec.root {
-        let image = &empty_image(world, root).await?;
-        Filler { name: &filler, image, labels: &labels }.copy(engine, &upper.name).await?;
-    } else {
-        let filler = Filler { name: &filler, image: &spec.image, labels: &labels };
-        filler.make_upper(engine, &upper.name, Err(below)).await?;
+    if !is_pooled(&upper.name) {
+        fill(world, spec, &filler, &labels).await?;
     }
     // From now on it is seen that somebody stands on it; who looked before may have taken it away.
     if whole().await? { Ok(()) } else { Err(changed()) }
+}
+
+/// Puts the two directories into a volume.
+async fn fill(world: &Real<'_>, spec: &UpperSpec, name: &str, labels: &BTreeMap<String, String>) -> Result<()> {
+    let (engine, upper) = (world.engine, &spec.volume.name);
+    if let Some(root) = spec.root {
+        let image = &empty_image(world, root).await?;
+        return Filler { name, image, labels }.copy(engine, upper).await;
+    }
+    let below = spec.layers.first().map(String::as_str).unwrap_or_default();
+    Filler { name, image: &spec.image, labels }.make_upper(engine, upper, Err(below)).await
 }
 
 /// An image with nothing in it but an empty upper. Into a new volume that is mounted over that the engine copies it, owners and
@@ -167,12 +171,7 @@ impl Filler<'_> {
             mounts: [inside].into_iter().chain(under).collect(),
             ..ContainerSpec::default()
         };
-        match engine.create_container(&spec).await? {
-            CreateContainer::Created(id) => Ok(id),
-            CreateContainer::NameTaken(_) => {
-                Err(Error::new(Kind::Engine, format!("{} is being made by another", self.name)).hint("try again"))
-            }
-        }
+        throw_away::create(engine, &spec).await
     }
 }
 

@@ -1,0 +1,35 @@
+//! Containers that are made for one purpose and removed at once.
+
+use futures::TryStreamExt;
+
+use crate::engine::{ContainerSpec, CreateContainer, Engine, Exit, LogOptions};
+use crate::error::{Error, Kind, Result};
+
+/// Makes one; the answer is its id. Whoever makes it removes it.
+pub(super) async fn create(engine: &Engine, spec: &ContainerSpec) -> Result<String> {
+    match engine.create_container(spec).await? {
+        CreateContainer::Created(id) => Ok(id),
+        CreateContainer::NameTaken(_) => {
+            Err(Error::new(Kind::Engine, format!("{} is being made by another", spec.name)).hint("try again"))
+        }
+    }
+}
+
+/// Makes one, has it run to its end and removes it. How it ended, and the lines that it wrote.
+pub(super) async fn run(engine: &Engine, spec: &ContainerSpec) -> Result<(Exit, Vec<String>)> {
+    let id = create(engine, spec).await?;
+    let ran = run_to_end(engine, &id).await;
+    engine.remove_container(&id).await?;
+    ran
+}
+
+async fn run_to_end(engine: &Engine, id: &str) -> Result<(Exit, Vec<String>)> {
+    engine.start(id).await?;
+    let exit = engine.watch(id).await?;
+    if exit == Exit::Gone {
+        return Ok((exit, Vec::new()));
+    }
+    let lines: Vec<_> = engine.logs(id, &LogOptions::default()).try_collect().await?;
+    let text = |line: &[u8]| String::from_utf8_lossy(line).trim_end().to_owned();
+    Ok((exit, lines.iter().map(|line| text(&line.line)).collect()))
+}
