@@ -27,6 +27,7 @@
 //! | settings, and the environment they come from | [`settings`] |
 //! | the sandbox's own variables | [`env`](mod@env) |
 //! | frozen states of data volumes, and clones over them | [`snapshot`] |
+//! | where these are kept, and what that costs | [`storage`] |
 //! | what is done with, and may go | [`gc`] |
 //! | asking servers whether they are ready | [`probe`] |
 //! | small files, whole or not at all | [`files`] |
@@ -64,6 +65,7 @@ pub mod session;
 pub mod settings;
 pub mod site;
 pub mod snapshot;
+pub mod storage;
 pub mod task;
 pub mod usage;
 pub mod world;

@@ -9,11 +9,8 @@ use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::report;
 use crate::site::Site;
-use crate::snapshot::POOL;
-
-/// What `statfs` calls the file systems with reflinks.
-const XFS: rustix::fs::FsWord = 0x5846_5342;
-const BTRFS: rustix::fs::FsWord = 0x9123_683e;
+use crate::settings::Storage;
+use crate::storage::Kept;
 
 /// Check that everything a sandbox needs is here.
 #[derive(Debug, clap::Args)]
@@ -104,9 +101,7 @@ async fn of_engine(engine: &Engine, site: Option<&Site>) -> Vec<Check> {
             .as_ref()
             .map(|facts| format!("{} at {}, {}", facts.version, engine.socket().display(), facts.storage_driver)),
     ));
-    if let Ok(facts) = &facts {
-        checks.extend(storage(engine, &facts.root_dir).await);
-    }
+    checks.extend(storage(engine, site.map(|site| site.settings.storage).unwrap_or_default()).await);
     match engine.networks().await {
         Ok(networks) => {
             let loopback = engine.check_loopback(&networks).await;
@@ -137,20 +132,10 @@ async fn of_engine(engine: &Engine, site: Option<&Site>) -> Vec<Check> {
 }
 
 /// Where data is kept, and what that costs; nothing where it cannot be told.
-async fn storage(engine: &Engine, root: &str) -> Option<Check> {
-    let ok = |found: String| Some(check("storage", Ok(found)));
-    if engine.inspect(POOL).await.ok()?.is_some() {
-        return ok("a pool: clones of databases copy nothing until they write".to_owned());
-    }
-    match rustix::fs::statfs(root).ok()?.f_type {
-        XFS => ok("overlay volumes on xfs: with its reflinks clones copy nothing until they write".to_owned()),
-        BTRFS => ok("overlay volumes on btrfs: with its reflinks clones copy nothing until they write".to_owned()),
-        _ => {
-            let found = "overlay volumes: the first query of a large table of a clone copies that table".to_owned();
-            let hints = vec!["`sandbox pool create` avoids that".to_owned()];
-            Some(Check { what: "storage", verdict: Verdict::Ok, found, hints, kind: None })
-        }
-    }
+async fn storage(engine: &Engine, storage: Storage) -> Option<Check> {
+    let kept = Kept::look(engine, storage).await.ok()?;
+    let hints = kept.hint().map(str::to_owned).into_iter().collect();
+    Some(Check { what: "storage", verdict: Verdict::Ok, found: kept.in_words(), hints, kind: None })
 }
 
 fn pool(pool: Subnet) -> Check {

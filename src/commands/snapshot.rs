@@ -14,6 +14,7 @@ use crate::plan::{Action, Cause, OnFailure, Plan};
 use crate::report::{self, Table};
 use crate::site::Site;
 use crate::snapshot::{Kind as SnapshotKind, Snapshot, checked_name, short, tasks_of, whole};
+use crate::storage::Kept;
 use crate::task::{Identity, TaskName};
 use crate::world::Real;
 
@@ -203,7 +204,9 @@ async fn ls(args: &LsArgs, context: &Context) -> Result<()> {
     for row in &rows {
         table.row(&row.cells());
     }
-    report::data(&table.text())
+    report::data(&table.text())?;
+    context.events.info(Kept::look(&engine, site.settings.storage).await?.in_words());
+    Ok(())
 }
 
 /// The bytes of all that a snapshot consists of, where they could be counted.

@@ -70,7 +70,7 @@ pub enum Action {
     CreateVolume(VolumeSpec),
     /// Makes a base snapshot, unless another was faster.
     MakeBase(Box<BaseWanted>),
-    /// Makes the upper of a clone, empty, whatever there was.
+    /// Makes the upper of a clone anew, whatever there was.
     MakeUpper(Box<UpperSpec>),
     /// Puts the content of many layers into one.
     Flatten(Box<FlattenSpec>),
@@ -188,14 +188,23 @@ pub struct UpperSpec {
     pub snapshot: String,
     /// The layers that it stands on.
     pub layers: Vec<String>,
-    /// Who the directory belongs to; none where the layers have to be looked at.
-    pub root: Option<Root>,
+    /// What is in it.
+    pub content: Content,
     /// Whether there has to be a manifest.
     pub has_manifest: bool,
     /// Whose it is.
     pub of: Identity,
     /// An image that is here.
     pub image: String,
+}
+
+/// What is in an upper when it is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Nothing but its directory, which belongs to somebody; none where the layers have to be looked at.
+    Nothing(Option<Root>),
+    /// A copy of all that is below it. Layers of which there are several are seen as one through a volume.
+    Copy(Option<VolumeSpec>),
 }
 
 /// Layers that are to become one.
@@ -305,6 +314,9 @@ impl fmt::Display for Action {
             Action::CreateNetwork(spec) => write!(f, "create network {}", spec.name),
             Action::CreateVolume(spec) => write!(f, "create volume {}", spec.name),
             Action::MakeBase(base) => write!(f, "make the base snapshot of {}", base.service),
+            Action::MakeUpper(spec) if matches!(spec.content, Content::Copy(_)) => {
+                write!(f, "copy the data into volume {}", spec.volume.name)
+            }
             Action::MakeUpper(spec) => write!(f, "create volume {}", spec.volume.name),
             Action::Flatten(spec) => write!(f, "flatten {} layers of {}", spec.layers.len(), spec.service),
             Action::Flush { service, .. } => write!(f, "flush {service}"),

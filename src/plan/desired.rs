@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::action::{Login, Question, Secret};
+use super::action::{Content, Login, Question, Secret};
 use super::observed::Scope;
-use crate::engine::{ContainerSpec, NetworkSpec, Root, VolumeSpec};
+use crate::engine::{ContainerSpec, NetworkSpec, VolumeSpec};
 use crate::git::AddWorktree;
 use crate::record::Record;
 use crate::snapshot::BaseWanted;
@@ -69,8 +69,8 @@ pub struct CloneWanted {
     pub layers: Vec<String>,
     /// The image of the service.
     pub image: String,
-    /// Who its directory belongs to; none where that has to be looked at.
-    pub root: Option<Root>,
+    /// What it begins with, where it is to be made.
+    pub content: Content,
     /// Whether the snapshot has a manifest, which says that nobody takes it away.
     pub has_manifest: bool,
     /// How the snapshot is made if it is not there.
@@ -107,6 +107,14 @@ pub struct Dependency {
     pub service: String,
     /// Whether it has to be ready, not merely started.
     pub ready: bool,
+}
+
+impl CloneWanted {
+    /// Whether it has a copy of all that is below it.
+    #[must_use]
+    pub fn is_copied(&self) -> bool {
+        matches!(self.content, Content::Copy(_))
+    }
 }
 
 impl Desired {

@@ -7,11 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Ground;
 use crate::compose::{Mount, MountKind, Project, Service, Volume as Declared};
 use crate::converge::Learnt;
-use crate::engine::{Engine, Root, Volume, VolumeSpec, labels};
+use crate::engine::{Engine, Volume, VolumeSpec, labels};
 use crate::error::{Error, Kind, Result};
+use crate::plan::action::Content;
 use crate::plan::desired::{CloneWanted, Stack};
 use crate::record::{Data, On, Record};
-use crate::snapshot::{BELOW, BaseWanted, Clone, Standing, driver_opts, generation, own_uppers, upper_name};
+use crate::settings::Storage;
+use crate::snapshot::{
+    self, BELOW, BaseWanted, Clone, Snapshot, Standing, driver_opts, generation, own_uppers, upper_name,
+};
 use crate::world::is_attached;
 use maker::Maker;
 
@@ -22,8 +26,8 @@ struct Standpoint {
     /// Its key in the project.
     volume: String,
     clone: Clone,
-    /// Who its directory belongs to, where that is known.
-    root: Option<Root>,
+    /// What it begins with, where it is to be made.
+    content: Content,
     /// Whether the snapshot has a manifest.
     has_manifest: bool,
     /// How the snapshot is made where none is there.
@@ -58,7 +62,8 @@ impl DataVolume<'_> {
     fn on(&self, clone: Clone) -> Standpoint {
         let (service, volume) = (self.service.to_owned(), self.volume.to_owned());
         // Where the sandbox stands on the snapshot already, nobody takes that away.
-        Standpoint { service, volume, clone, root: None, has_manifest: false, base: None, volumes: String::new() }
+        let content = if clone.is_copied() { Content::Copy(None) } else { Content::Nothing(None) };
+        Standpoint { service, volume, clone, content, has_manifest: false, base: None, volumes: String::new() }
     }
 }
 
@@ -70,8 +75,14 @@ struct Seen {
     layers: Vec<Volume>,
     /// All that names layers.
     standing: Vec<Volume>,
-    /// Whether there is a pool.
+    /// The snapshots that are whole.
+    snapshots: Vec<Snapshot>,
+    /// Whether what is new is in the pool.
     pooled: bool,
+    /// Whether all clones are to be copies.
+    copied: bool,
+    /// Whether the engine cannot mount overlays on its own storage.
+    refused: bool,
 }
 
 /// Decides for every data volume of a project.
@@ -82,8 +93,9 @@ pub(super) async fn choose(
     ground: &Ground,
     learnt: &Learnt,
     is_asked: bool,
+    storage: Storage,
 ) -> Result<Clones> {
-    let seen = Seen::look(engine, record).await?;
+    let seen = Seen::look(engine, record, storage).await?;
     let nothing = Data::default();
     let pending = record.pending.as_ref().filter(|data| is_asked || !seen.makes_void(data, project));
     let data = pending.unwrap_or(&nothing);
@@ -107,7 +119,7 @@ pub(super) async fn choose(
 
 /// What stands already.
 pub(super) async fn there(engine: &Engine, record: &Record, project: &Project) -> Result<Clones> {
-    let seen = Seen::look(engine, record).await?;
+    let seen = Seen::look(engine, record, Storage::Auto).await?;
     let mut clones = Clones::default();
     for data in data_volumes(project) {
         if let Some(there) = seen.newest(data.volume) {
@@ -118,16 +130,20 @@ pub(super) async fn there(engine: &Engine, record: &Record, project: &Project) -
 }
 
 impl Seen {
-    async fn look(engine: &Engine, record: &Record) -> Result<Seen> {
+    async fn look(engine: &Engine, record: &Record, storage: Storage) -> Result<Seen> {
         let ours = labels::of(&record.claim.identity);
         // Attached, that is: what cannot be is no place for anything new.
-        let (own, layers, standing, pooled) = tokio::try_join!(
+        let (own, layers, standing, has_pool) = tokio::try_join!(
             engine.volumes(&ours),
             engine.volumes(&[(labels::LAYER, None)]),
             engine.volumes(&[(labels::LAYERS, None)]),
             is_attached(engine)
         )?;
-        Ok(Seen { own, layers, standing, pooled })
+        let snapshots = snapshot::whole(&standing, &layers);
+        let pooled = has_pool && storage == Storage::Auto;
+        let copied = storage == Storage::Copy;
+        let refused = snapshots.iter().flat_map(|it| &it.frozen).any(|frozen| frozen.copied);
+        Ok(Seen { own, layers, standing, snapshots, pooled, copied, refused })
     }
 
     /// The sandbox's own volumes for one of the project.
@@ -168,7 +184,9 @@ impl Seen {
             clones.standpoints.iter().flat_map(|point| point.clone.layers.iter().chain([&point.clone.upper])).collect();
         let uppers = own_uppers(&self.standing, &record.claim.identity);
         let uppers = uppers.into_iter().filter(|upper| !used.contains(&upper.name));
-        older.chain(uppers).map(|volume| volume.name.clone()).collect()
+        // Through which a run that was killed looked at several layers.
+        let views = self.own.iter().filter(|own| !own.labels.contains_key(labels::compose::VOLUME));
+        older.chain(uppers).chain(views).map(|volume| volume.name.clone()).collect()
     }
 }
 
@@ -182,10 +200,14 @@ impl Clones {
     /// clone, and where its directory was copied elsewhere the clone would go on at the old place.
     fn stands(&mut self, seen: &Seen, record: &Record, data: &DataVolume<'_>, volume: &Volume) -> Result<()> {
         self.names.insert(data.volume.to_owned(), volume.name.clone());
-        let Some(clone) = Clone::of(volume) else { return Ok(()) };
+        let Some(mut clone) = Clone::of(volume) else { return Ok(()) };
         let of_name = |name: &String| seen.layers.iter().find(|layer| layer.name == *name);
         let upper = of_name(&clone.upper);
         let directory = upper.and_then(|it| it.mountpoint.strip_suffix(&format!("/{}/_data", clone.upper)));
+        if clone.is_copied() {
+            // It has all that was in them.
+            clone.layers.retain(|layer| of_name(layer).is_some());
+        }
         let again = directory.and_then(|volumes| clone.again(volumes));
         let missing = clone.layers.iter().chain([&clone.upper]).find(|layer| of_name(layer).is_none());
         if let Some(missing) = missing.or_else(|| (again.as_ref() != Some(&clone)).then_some(&volume.name)) {
@@ -235,7 +257,7 @@ impl Clones {
     pub(super) fn put_onto(self, stack: &mut Stack, record: &Record) {
         let Clones { standpoints, names, superseded, .. } = self;
         stack.superseded = superseded;
-        for Standpoint { service, volume, clone, root, has_manifest, base, volumes } in standpoints {
+        for Standpoint { service, volume, clone, content, has_manifest, base, volumes } in standpoints {
             let Some(name) = names.get(&volume) else { continue };
             let Some(wanted) = stack.services.iter_mut().find(|it| it.name == service) else { continue };
             wanted.renamed_from.clone_from(&clone.databases);
@@ -251,7 +273,7 @@ impl Clones {
                 snapshot: clone.snapshot,
                 layers: clone.layers,
                 image: wanted.container.image.clone(),
-                root,
+                content,
                 has_manifest,
                 base,
             });

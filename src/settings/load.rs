@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Dependencies, Settings, Surroundings};
+use super::{Dependencies, Settings, Storage, Surroundings};
 use crate::claims::subnet::Subnet;
 use crate::claims::{FIRST_SLOT, LAST_SLOT};
 use crate::error::{Error, Kind, Result};
@@ -31,6 +31,7 @@ struct File {
     #[serde(default)]
     variables: BTreeMap<String, String>,
     dependencies: Option<Dependencies>,
+    storage: Option<Storage>,
     #[serde(default)]
     regenerable: Vec<String>,
     trash_days: Option<u32>,
@@ -115,6 +116,7 @@ fn apply(settings: &mut Settings, file: File, path: &Path) -> Result<()> {
     settings.template = file.template.unwrap_or_else(|| settings.template.clone());
     settings.subnet_pool = file.subnet_pool.unwrap_or(settings.subnet_pool);
     settings.dependencies = file.dependencies.unwrap_or(settings.dependencies);
+    settings.storage = file.storage.unwrap_or(settings.storage);
     Spared::new(file.regenerable.clone()).map_err(|error| {
         Error::new(Kind::Config, format!("{}: cannot obey the setting `regenerable`", path.display())).because(error)
     })?;

@@ -86,6 +86,8 @@ pub struct Settings {
     pub variables: BTreeMap<String, String>,
     /// Whether a sandbox has installed dependencies of its own.
     pub dependencies: Dependencies,
+    /// How clones of databases come by their data.
+    pub storage: Storage,
     /// The places in a worktree whose content is made again by itself, which removal may take.
     pub regenerable: Spared,
     /// How long what was removed is kept in the trash.
@@ -107,6 +109,17 @@ pub enum Dependencies {
     Isolate,
 }
 
+/// How clones of databases come by their data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Storage {
+    /// In the cheapest way that the engine can: in the pool, as overlays, as copies.
+    #[default]
+    Auto,
+    /// Each has a copy of its own.
+    Copy,
+}
+
 impl Settings {
     /// The settings where nobody has set anything.
     #[must_use]
@@ -119,6 +132,7 @@ impl Settings {
             subnet_pool: Subnet::containing([10, 231, 0, 0].into(), 16),
             variables: BTreeMap::new(),
             dependencies: Dependencies::Share,
+            storage: Storage::Auto,
             regenerable: Spared::default().and(REGENERABLE.map(str::to_owned)),
             trash_kept: Duration::from_hours(30 * 24),
             fetch_timeout: Duration::from_secs(5),

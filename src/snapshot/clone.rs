@@ -31,7 +31,7 @@ const OPTIONS_MAX_BYTES: usize = 3900;
 /// From here on layers are flattened: a sandbox of a longer name is to stand on them too.
 const OPTIONS_FULL_BYTES: usize = 3000;
 
-/// A volume that stands on a snapshot.
+/// A volume that stands on a snapshot: an overlay, or where the engine cannot, a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clone {
     /// The key of the snapshot.
@@ -77,12 +77,31 @@ impl Clone {
         let (lower, above) = (lower.join(":"), inside(&upper));
         let work = format!("{}/{}", place_of(&upper, volumes), Part::Work);
         let options = format!("lowerdir={lower},upperdir={above},workdir={work}{own}");
-        let strange = volumes.contains([':', ',', '\\', '"']);
-        if strange || options.len() > OPTIONS_MAX_BYTES || layers.is_empty() || !is_upper(&upper) {
+        if !can_be_told(volumes) || options.len() > OPTIONS_MAX_BYTES || layers.is_empty() || !is_upper(&upper) {
             return None;
         }
         let driver_opts = overlay(options);
         Some(Clone { snapshot: snapshot.to_owned(), layers, upper, databases, driver_opts })
+    }
+
+    /// One that is to be made by copying all that is below it.
+    #[must_use]
+    pub fn copied(
+        snapshot: &str,
+        layers: Vec<String>,
+        upper: String,
+        databases: Vec<String>,
+        volumes: &str,
+    ) -> Option<Clone> {
+        let device = format!("{}{}", place_of(&upper, volumes), data_in(&upper));
+        let driver_opts = bind(device);
+        is_upper(&upper).then(|| Clone { snapshot: snapshot.to_owned(), layers, upper, databases, driver_opts })
+    }
+
+    /// Whether it is a copy.
+    #[must_use]
+    pub fn is_copied(&self) -> bool {
+        self.driver_opts.get("type").is_some_and(|kind| kind != "overlay")
     }
 
     /// How layers are mounted for somebody who only looks; none where the kernel could not be told so.
@@ -98,6 +117,9 @@ impl Clone {
     /// Whether another layer would be one too many.
     #[must_use]
     pub fn is_full(&self, volumes: &str) -> bool {
+        if self.is_copied() {
+            return false;
+        }
         let layers = [&self.upper].into_iter().chain(&self.layers).cloned().collect();
         let next = Clone::over(&self.snapshot, layers, self.upper.clone(), Vec::new(), (volumes, true));
         next.is_none_or(|next| next.driver_opts.get("o").is_none_or(|options| options.len() > OPTIONS_FULL_BYTES))
@@ -107,6 +129,9 @@ impl Clone {
     #[must_use]
     pub fn again(&self, volumes: &str) -> Option<Clone> {
         let Clone { snapshot, layers, upper, databases, driver_opts } = self.clone();
+        if self.is_copied() {
+            return Clone::copied(&snapshot, layers, upper, databases, volumes);
+        }
         let rootless = driver_opts.get("o").is_some_and(|options| options.ends_with(USER_NOTES));
         Clone::over(&snapshot, layers, upper, databases, (volumes, rootless))
     }
@@ -136,6 +161,12 @@ impl Clone {
         .map(|(label, value)| (label.to_owned(), value.to_owned()))
         .into()
     }
+}
+
+/// Whether a directory can stand in the options of a mount.
+#[must_use]
+pub fn can_be_told(directory: &str) -> bool {
+    !directory.contains([':', ',', '\\', '"'])
 }
 
 /// What the driver is told of an overlay.
@@ -226,7 +257,12 @@ pub fn driver_opts(volume: &str, volumes: &str) -> BTreeMap<String, String> {
     if !is_pooled(volume) {
         return BTreeMap::new();
     }
-    [("type", "none".to_owned()), ("o", "bind".to_owned()), ("device", place_of(volume, volumes))]
+    bind(place_of(volume, volumes))
+}
+
+/// What the driver is told of a directory that is there.
+fn bind(device: String) -> BTreeMap<String, String> {
+    [("type", "none".to_owned()), ("o", "bind".to_owned()), ("device", device)]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
 }
@@ -316,11 +352,22 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_is_the_directory_that_it_writes_into() {
+        let layers = vec!["sandbox_layer_y".to_owned()];
+        let clone = Clone::copied("k", layers, upper_name("p_data", false), Vec::new(), "/d,v").unwrap();
+        assert!(clone.is_copied() && !clone.is_full("/d,v") && !clone_over(&["x"], "p_data").is_copied());
+        assert_eq!(clone.driver_opts["device"], "/d,v/sandbox_upper_p_data/_data/upper");
+        assert_eq!(clone.again("/d,v").as_ref(), Some(&clone));
+        assert_ne!(clone.again("/elsewhere").as_ref(), Some(&clone));
+    }
+
+    #[test]
     fn what_the_kernel_could_not_be_told_is_no_clone() {
         let over = |layers: Vec<String>, volumes: &str| {
             Clone::over("k", layers, upper_name("p_data", false), Vec::new(), (volumes, false))
         };
         assert_eq!(over(vec!["x".into()], "/a:b/volumes"), None);
+        assert!(!can_be_told("/a:b/volumes") && can_be_told("/var/lib/docker/volumes"));
         assert_eq!(over(vec!["x".repeat(60); 60], "/d/volumes"), None);
         assert_eq!(over(vec![], "/d/volumes"), None);
     }

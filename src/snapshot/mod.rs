@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 pub use base::{BaseWanted, Shape, Standing, database_names};
 pub use clone::{
-    BELOW, Clone, POOL, Part, data_in, driver_opts, generation, is_pooled, is_upper, layer_name, nth, own_uppers,
+    BELOW, Clone, POOL, Part, can_be_told, data_in, driver_opts, generation, is_pooled, is_upper, layer_name, nth, own_uppers,
     standing_on, tasks_of, upper_name,
 };
 
@@ -76,6 +76,9 @@ pub struct Frozen {
     pub root: Option<Root>,
     /// The databases in it that a clone gives its own names, in their order.
     pub databases: Vec<String>,
+    /// Whether the engine cannot mount anything over it, so that its clones are copies.
+    #[serde(default)]
+    pub copied: bool,
 }
 
 impl Snapshot {
@@ -209,6 +212,7 @@ mod tests {
             layers: ["new", "old"].map(str::to_owned).into(),
             root: Some(Root { uid: 999, gid: 998, mode: 0o700 }),
             databases: vec!["a".into(), "b".into()],
+            copied: false,
         };
         let snapshot = Snapshot {
             key: "0123456789abcdef00".into(),

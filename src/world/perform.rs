@@ -35,8 +35,8 @@ pub(super) async fn perform(world: &Real<'_>, action: &Action, ticker: &Ticker) 
         Action::CreateNetwork(spec) => create_network(world, spec).await,
         Action::CreateVolume(spec) => Ok(create_volume(world, spec).await?),
         Action::MakeBase(base) => snapshots::make_base(world, base, ticker).await,
-        Action::MakeUpper(spec) => snapshots::make_upper(world, spec).await,
-        Action::Flatten(spec) => Ok(snapshots::flatten(world, spec).await?),
+        Action::MakeUpper(spec) => snapshots::make_upper(world, spec, ticker).await,
+        Action::Flatten(spec) => Ok(snapshots::flatten(world, spec, ticker).await?),
         Action::Flush { question, .. } => Ok(snapshots::flush(question).await?),
         Action::Freeze { service, container, question } => {
             Ok(snapshots::freeze(world, service, container, question).await?)

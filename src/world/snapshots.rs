@@ -3,6 +3,7 @@
 //! What is made for a base before it has its manifest is nobody's, should we be killed: whoever makes that base next, or looks
 //! after a run that was killed, takes it away. The lock of the base says whether somebody is still at it.
 
+mod copies;
 mod flatten;
 mod sizes;
 mod sweep;
@@ -54,7 +55,7 @@ pub(super) async fn make_base(world: &Real<'_>, base: &BaseWanted, ticker: &Tick
         return Err(made_by_another(base));
     }
     sweep(world, &base.key).await?;
-    let made = make(world, base).await;
+    let made = make(world, base, ticker).await;
     if made.is_err() {
         // What matters is why; what is left is found by its labels.
         let _ = sweep(world, &base.key).await;
@@ -62,14 +63,12 @@ pub(super) async fn make_base(world: &Real<'_>, base: &BaseWanted, ticker: &Tick
     lock.release();
     if let Err(Setback::NoClones(why)) = &made {
         let service = &base.service;
-        ticker
-            .sink()
-            .info(format!("this engine cannot mount one volume over another, so {service} begins anew: {why}"));
+        ticker.sink().info(format!("the data of {service} cannot be frozen, so it begins anew: {why}"));
     }
     made
 }
 
-async fn make(world: &Real<'_>, base: &BaseWanted) -> Result<(), Setback> {
+async fn make(world: &Real<'_>, base: &BaseWanted, ticker: &Ticker) -> Result<(), Setback> {
     let engine = world.engine;
     let lock = (labels::LOCK.to_owned(), lock_label(world, &base.key));
     let layer_labels: BTreeMap<_, _> = [(labels::LAYER.to_owned(), base.key.clone()), lock.clone()].into();
@@ -79,7 +78,10 @@ async fn make(world: &Real<'_>, base: &BaseWanted) -> Result<(), Setback> {
     let driver_opts = base.driver_opts.clone();
     let layer = VolumeSpec { name: base.layer.clone(), labels: layer_labels.clone(), driver_opts, driver: None };
     engine.create_volume(&layer).await?;
-    try_clone(engine, base, &layer_labels).await?;
+    let refused = match try_overlay(engine, base, &layer_labels).await {
+        Err(error) if error.leaves_work_under_way() => return Err(error.into()),
+        tried => tried.err(),
+    };
     let mut container = base.container.clone();
     container.labels.extend([lock]);
     for mount in container.mounts.iter_mut().filter(|mount| mount.source == base.layer) {
@@ -99,6 +101,7 @@ async fn make(world: &Real<'_>, base: &BaseWanted) -> Result<(), Setback> {
         layers: vec![base.layer.clone()],
         root,
         databases: base.databases.clone(),
+        copied: refused.is_some(),
     };
     let snapshot = Snapshot {
         key: base.key.clone(),
@@ -108,7 +111,16 @@ async fn make(world: &Real<'_>, base: &BaseWanted) -> Result<(), Setback> {
         created: jiff::Timestamp::now().strftime("%FT%TZ").to_string(),
         frozen: vec![frozen],
     };
-    if put_manifest(engine, &snapshot).await? { Ok(()) } else { Err(made_by_another(base)) }
+    if !put_manifest(engine, &snapshot).await? {
+        return Err(made_by_another(base));
+    }
+    let Some(why) = refused else { return Ok(()) };
+    let service = &base.service;
+    ticker.sink().info(format!(
+        "this engine cannot mount one volume over another, so each sandbox copies the data of {service}: {why}"
+    ));
+    // It may have been planned otherwise.
+    Err(Setback::Meanwhile(format!("clones of {service} are copies")))
 }
 
 /// Makes the manifest of a snapshot. Whether it is this one's: another may have been faster.
@@ -215,8 +227,8 @@ async fn published_port(world: &Real<'_>, base: &BaseWanted, id: &str) -> Result
     }
 }
 
-/// Mounts an empty clone over an empty layer, before a minute is spent on an engine that cannot.
-async fn try_clone(engine: &Engine, base: &BaseWanted, label: &BTreeMap<String, String>) -> Result<(), Setback> {
+/// Mounts an empty clone over an empty layer: not all engines can.
+async fn try_overlay(engine: &Engine, base: &BaseWanted, label: &BTreeMap<String, String>) -> Result<()> {
     // That the pool is mounted says enough.
     if is_pooled(&base.layer) {
         return Ok(());
@@ -228,7 +240,7 @@ async fn try_clone(engine: &Engine, base: &BaseWanted, label: &BTreeMap<String, 
     let place = (&*format!("{directory}/volumes"), facts.rootless);
     let clone = Clone::over(&base.key, vec![base.layer.clone()], upper.clone(), Vec::new(), place);
     let Some(clone) = clone else {
-        return Err(Setback::NoClones("its directory has a name that cannot be an option".into()));
+        return Err(Error::new(Kind::Engine, format!("the directory {directory} has a name that cannot be an option")));
     };
     let image = &base.container.image;
     let labelled = |name: String| VolumeSpec { name, labels: label.clone(), ..VolumeSpec::default() };
@@ -244,7 +256,5 @@ async fn try_clone(engine: &Engine, base: &BaseWanted, label: &BTreeMap<String, 
     for volume in [&name, &upper] {
         engine.remove_volume(volume).await?;
     }
-    mounted.map_err(
-        |error| if error.leaves_work_under_way() { error.into() } else { Setback::NoClones(error.to_string()) },
-    )
+    mounted
 }

@@ -17,19 +17,29 @@ pub(super) async fn create(engine: &Engine, spec: &ContainerSpec) -> Result<Stri
 
 /// Makes one, has it run to its end and removes it. How it ended, and the lines that it wrote.
 pub(super) async fn run(engine: &Engine, spec: &ContainerSpec) -> Result<(Exit, Vec<String>)> {
+    run_heard(engine, spec, |_| {}).await
+}
+
+/// The same, each line also as it is written.
+pub(super) async fn run_heard(
+    engine: &Engine,
+    spec: &ContainerSpec,
+    hear: impl Fn(&str),
+) -> Result<(Exit, Vec<String>)> {
     let id = create(engine, spec).await?;
-    let ran = run_to_end(engine, &id).await;
+    let ran = run_to_end(engine, &id, hear).await;
     engine.remove_container(&id).await?;
     ran
 }
 
-async fn run_to_end(engine: &Engine, id: &str) -> Result<(Exit, Vec<String>)> {
+async fn run_to_end(engine: &Engine, id: &str, hear: impl Fn(&str)) -> Result<(Exit, Vec<String>)> {
     engine.start(id).await?;
-    let exit = engine.watch(id).await?;
-    if exit == Exit::Gone {
-        return Ok((exit, Vec::new()));
+    let mut written = engine.logs(id, &LogOptions { follow: true, ..LogOptions::default() });
+    let mut said = Vec::new();
+    while let Some(line) = written.try_next().await? {
+        let line = String::from_utf8_lossy(&line.line).trim_end().to_owned();
+        hear(&line);
+        said.push(line);
     }
-    let lines: Vec<_> = engine.logs(id, &LogOptions::default()).try_collect().await?;
-    let text = |line: &[u8]| String::from_utf8_lossy(line).trim_end().to_owned();
-    Ok((exit, lines.iter().map(|line| text(&line.line)).collect()))
+    Ok((engine.watch(id).await?, said))
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::storage::same_results;
 use crate::yard::{OwnEngine, Yard};
 
 /// More than what Postgres writes by itself meanwhile, and of its own checkpoints.
@@ -38,6 +39,7 @@ fn in_a_pool_a_clone_of_a_large_table_takes_no_room_until_it_is_written() {
     engine.sandbox(&["pool", "create", "--size", "1m"]).ends_with(2);
     engine.sandbox(&["pool", "create", "--size", "4g"]).ok();
     engine.sandbox(&["pool", "create"]).ends_with(19);
+    same_results(&|words| engine.sandbox(words));
     engine.sandbox(&["up", "a"]).ok();
     sql(&engine, "a", TABLE);
     engine.sandbox(&["snapshot", "save", "a", "large"]).ok();
@@ -72,6 +74,7 @@ fn in_a_pool_a_clone_of_a_large_table_takes_no_room_until_it_is_written() {
 fn on_storage_with_reflinks_a_clone_of_a_large_table_takes_no_room_either() {
     let yard = Yard::new("reflinks");
     let engine = OwnEngine::start_on_xfs(&yard);
+    same_results(&|words| engine.sandbox(words));
     engine.sandbox(&["up", "a"]).ok();
     sql(&engine, "a", TABLE);
     engine.sandbox(&["snapshot", "save", "a", "large"]).ok();
@@ -86,6 +89,27 @@ fn on_storage_with_reflinks_a_clone_of_a_large_table_takes_no_room_either() {
     assert_eq!(sql(&engine, "a", "SELECT count(*) FROM numbers"), "60000");
     engine.sandbox(&["rm", "a", "b"]).ok();
     engine.sandbox(&["snapshot", "rm", "large"]).ok();
+    assert_eq!(engine.has(None), [""; 0]);
+}
+
+#[test]
+fn an_engine_that_cannot_mount_overlays_copies_and_says_so_once() {
+    let yard = Yard::new("no-overlays");
+    let engine = OwnEngine::start_without_overlays(&yard);
+    let up = engine.sandbox(&["up", "z"]).ok();
+    assert_eq!(up.stderr.matches("so each sandbox copies the data of postgres").count(), 1, "{up}");
+    let up = engine.sandbox(&["up", "y"]).ok();
+    assert!(!up.stderr.contains("cannot mount") && up.stderr.contains("copy the data into volume"), "{up}");
+    let doctor = engine.sandbox(&["doctor"]);
+    assert!(doctor.stdout.contains("storage: copies: this engine cannot mount one volume over another"), "{doctor}");
+    engine.sandbox(&["rm", "y", "z"]).ok();
+    same_results(&|words| engine.sandbox(words));
+    // In a pool the same engine can.
+    engine.sandbox(&["pool", "create", "--size", "2g"]).ok();
+    let up = engine.sandbox(&["up", "z"]).ok();
+    assert!(!up.stderr.contains("copy the data"), "{up}");
+    engine.sandbox(&["rm", "z"]).ok();
+    engine.sandbox(&["pool", "rm"]).ok();
     assert_eq!(engine.has(None), [""; 0]);
 }
 

@@ -22,4 +22,5 @@ mod removal;
 mod rest;
 mod saved;
 mod snapshots;
+mod storage;
 mod trouble;

@@ -8,7 +8,7 @@ use sandbox::claims::Claim;
 use sandbox::engine::{ContainerSpec, Membership, MountKind, MountSpec, NetworkSpec, VolumeSpec, labels};
 use sandbox::git::{AddWorktree, BranchSource};
 use sandbox::plan::Desired;
-use sandbox::plan::action::{Login, Question, Secret};
+use sandbox::plan::action::{Content, Login, Question, Secret};
 use sandbox::plan::desired::{CloneWanted, Dependency, FileWanted, ServiceWanted, Stack};
 use sandbox::plan::observed::{ContainerSeen, NetworkSeen, Run};
 use sandbox::record::{Data, On, Record, Stage};
@@ -164,7 +164,7 @@ fn clone(service: &ServiceWanted) -> Option<CloneWanted> {
         snapshot: base.key.clone(),
         layers: vec![base.layer.clone()],
         image,
-        root: None,
+        content: Content::Nothing(None),
         has_manifest: true,
         base: Some(Box::new(base)),
     })

@@ -11,6 +11,7 @@ use crate::plan::desired::{CloneWanted, ServiceWanted, Stack};
 use crate::plan::{Action, Cause, Desired, OnFailure, Plan};
 use crate::record::{Data, On};
 use crate::resolve::Ask;
+use crate::settings::Storage;
 use crate::site::Site;
 use crate::snapshot::{Clone, Frozen, Kind as SnapshotKind, Snapshot, driver_opts};
 use crate::task::TaskName;
@@ -29,7 +30,7 @@ pub async fn freeze(
 ) -> Result<(Snapshot, Duration)> {
     // What has crashed recovers before it is frozen.
     let desired = Box::pin(up::bring_up(site, engine, &Ask::again(task.clone()), context)).await?.desired;
-    let mut snapshot = taken_from(&desired, wanted)?;
+    let mut snapshot = taken_from(&desired, wanted, site.settings.storage)?;
     flatten(site, engine, &desired, &mut snapshot, context).await?;
     for frozen in &mut snapshot.frozen {
         frozen.root = root_of(engine, &desired.stack, frozen).await?;
@@ -63,7 +64,7 @@ async fn mended(site: &Site, engine: &Engine, task: &TaskName, error: Error, con
 }
 
 /// What would be frozen of a sandbox.
-pub fn taken_from(desired: &Desired, wanted: Snapshot) -> Result<Snapshot> {
+pub fn taken_from(desired: &Desired, wanted: Snapshot, storage: Storage) -> Result<Snapshot> {
     let task = &desired.record.claim.identity.task;
     let stack = &desired.stack;
     let cannot = |why: String| {
@@ -73,12 +74,12 @@ pub fn taken_from(desired: &Desired, wanted: Snapshot) -> Result<Snapshot> {
     };
     let plain = stack.services.iter().find(|it| it.question.login().is_some() && clone_of(stack, it).is_none());
     if let Some(plain) = plain {
-        return cannot(format!("the data of {} stands on no snapshot: this engine cannot mount clones", plain.name));
+        return cannot(format!("the data of {} stands on no snapshot", plain.name));
     }
     if stack.clones.is_empty() {
         return cannot("it has none".to_owned());
     }
-    let frozen = stack.services.iter().filter_map(|service| Some(frozen(service, clone_of(stack, service)?))).collect();
+    let frozen = stack.services.iter().filter_map(|it| Some(frozen(it, clone_of(stack, it)?, storage))).collect();
     Ok(Snapshot { frozen, ..wanted })
 }
 
@@ -87,15 +88,18 @@ fn clone_of<'a>(stack: &'a Stack, service: &ServiceWanted) -> Option<&'a CloneWa
 }
 
 /// What a service writes into becomes the newest layer.
-fn frozen(service: &ServiceWanted, clone: &CloneWanted) -> Frozen {
+fn frozen(service: &ServiceWanted, clone: &CloneWanted, storage: Storage) -> Frozen {
+    // A copy has all of it.
+    let below: &[String] = if clone.is_copied() { &[] } else { &clone.layers };
     let names = service.databases.as_ref().map(|(_, names)| names.clone());
     Frozen {
         volume: clone.key.clone(),
         service: service.name.clone(),
         image: clone.image.clone(),
-        layers: [&clone.upper.name].into_iter().chain(&clone.layers).cloned().collect(),
+        layers: [&clone.upper.name].into_iter().chain(below).cloned().collect(),
         root: None,
         databases: names.unwrap_or_default(),
+        copied: clone.is_copied() && storage == Storage::Auto,
     }
 }
 

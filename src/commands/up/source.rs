@@ -45,7 +45,7 @@ impl Source {
             Source::Sandbox(other) => {
                 refuse_own(site, task, other)?;
                 let there = decided(site, engine, &Ask::again(other.clone()), context).await?;
-                let passing = freeze::taken_from(&there, passing(site, other)?)?;
+                let passing = freeze::taken_from(&there, passing(site, other)?, site.settings.storage)?;
                 Ok(Some(data(site, engine, task, passing).await?))
             }
         }
@@ -62,7 +62,10 @@ impl Source {
         // Held until the new sandbox stands on it: removed meanwhile, it would take that along.
         let lock = context.hold(site, engine, &identity, "up --from-sandbox").await?;
         let branched = async {
-            context.events.info(format!("{other} is away for about a second: its connections are cut off"));
+            let own = engine.volumes(&labels::of(&identity)).await?;
+            let is_copied = own.iter().filter_map(Clone::of).any(|clone| clone.is_copied());
+            let time = if is_copied { "while its databases are copied" } else { "for about a second" };
+            context.events.info(format!("{other} is away {time}: its connections are cut off"));
             let (frozen, _) = freeze::freeze(site, engine, &other, passing(site, &other)?, context).await?;
             let data = Some(data(site, engine, &ask.task, frozen).await?);
             bring_up(site, engine, &Ask { data, ..ask }, context).await

@@ -36,7 +36,7 @@ impl<'a> Planner<'a> {
             volume: clone.upper.clone(),
             snapshot: clone.snapshot.clone(),
             layers: clone.layers.clone(),
-            root: clone.root,
+            content: clone.content.clone(),
             has_manifest: clone.has_manifest,
             of: self.desired.record.claim.identity.clone(),
             image: clone.image.clone(),

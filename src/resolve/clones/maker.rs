@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use super::{Clones, DataVolume, Seen, Standpoint};
 use crate::compose::Service;
 use crate::converge::Learnt;
-use crate::engine::Engine;
+use crate::engine::{Engine, Root, VolumeSpec};
 use crate::error::{Error, Kind, Result};
-use crate::plan::action::Secret;
+use crate::plan::action::{Content, Secret};
 use crate::record::{Data, On, Record};
 use crate::resolve::{Ground, password};
 use crate::snapshot::{
-    self, Clone, Frozen, Shape, Snapshot, Standing, database_names, driver_opts, is_pooled, layer_name, nth, short,
-    upper_name,
+    self, Clone, Frozen, Shape, Snapshot, Standing, can_be_told, database_names, driver_opts, is_pooled, layer_name,
+    nth, short, upper_name,
 };
 
 /// Everything that is needed to decide where a new volume stands.
@@ -34,22 +34,46 @@ struct New<'a> {
     number: u32,
     /// Where the engine keeps volumes, and whether it runs without root.
     place: (&'a str, bool),
+    /// Whether it is to be a copy.
+    copied: bool,
+    /// Whether it has to be one, but in the pool.
+    refused: bool,
 }
 
 impl New<'_> {
-    /// Over some layers; beside them in the pool, if they are there. None where the kernel could not be told so.
-    fn over(&self, snapshot: &str, layers: Vec<String>, databases: Vec<String>) -> Option<Standpoint> {
-        let pooled = layers.first().is_some_and(|layer| is_pooled(layer));
+    /// Over some layers, whose top directory belongs to somebody; beside them in the pool, if they are there. None where the
+    /// kernel could not be told so.
+    fn over(
+        &self,
+        snapshot: &str,
+        layers: Vec<String>,
+        databases: Vec<String>,
+        root: Option<Root>,
+    ) -> Option<Standpoint> {
+        let (volumes, rootless) = self.place;
+        let pooled = !self.copied && layers.first().is_some_and(|layer| is_pooled(layer));
         let upper = nth(&upper_name(&self.first, pooled), self.number);
-        let clone = Clone::over(snapshot, layers, upper, databases, self.place)?;
-        Some(Standpoint { volumes: self.place.0.to_owned(), ..self.data.on(clone) })
+        if pooled || !(self.copied || self.refused) {
+            let clone = Clone::over(snapshot, layers, upper, databases, self.place)?;
+            let content = Content::Nothing(root);
+            return Some(Standpoint { volumes: volumes.to_owned(), content, ..self.data.on(clone) });
+        }
+        let view = match &*layers {
+            [_] => None,
+            many => Some(VolumeSpec {
+                name: format!("{upper}_view"),
+                driver_opts: Clone::view(many, volumes, rootless)?,
+                ..VolumeSpec::default()
+            }),
+        };
+        let clone = Clone::copied(snapshot, layers, upper, databases, volumes)?;
+        Some(Standpoint { volumes: volumes.to_owned(), content: Content::Copy(view), ..self.data.on(clone) })
     }
 }
 
 impl Maker<'_> {
     pub(super) async fn make(&self, missing: Vec<DataVolume<'_>>, clones: &mut Clones) -> Result<()> {
         let mut place = None;
-        let snapshots = snapshot::whole(&self.seen.standing, &self.seen.layers);
         for data in missing {
             let first = format!("{}_{}", self.record.claim.names.project, data.volume);
             let number = self.seen.next(&first);
@@ -67,11 +91,12 @@ impl Maker<'_> {
                 place = Some((format!("{}/volumes", facts.root_dir), facts.rootless));
             }
             let place = place.as_ref().map_or(("", false), |(volumes, rootless)| (volumes.as_str(), *rootless));
-            let new = New { data: &data, first, number, place };
+            let (copied, refused) = (self.seen.copied || !can_be_told(place.0), self.seen.refused);
+            let new = New { data: &data, first, number, place, copied, refused };
             let point = match stands {
                 Some((on, frozen)) => Some(self.on(on, frozen, &new)?),
-                None => match self.again(&snapshots, &new) {
-                    None => self.base(&snapshots, &new, clones).await?,
+                None => match self.again(&new) {
+                    None => self.base(&new, clones).await?,
                     point => point,
                 },
             };
@@ -98,13 +123,14 @@ impl Maker<'_> {
                 .hint(fresh));
         }
         let depth = frozen.layers.len();
-        let point = new.over(&on.key, frozen.layers.clone(), frozen.databases.clone()).ok_or_else(|| {
+        let Frozen { layers, databases, root, .. } = frozen.clone();
+        let point = new.over(&on.key, layers, databases, root).ok_or_else(|| {
             Error::new(Kind::Service, format!("{service} would stand on {depth} layers, too many to mount")).hint(fresh)
         })?;
-        Ok(Standpoint { root: frozen.root, has_manifest: on.kind != snapshot::Kind::Passing, ..point })
+        Ok(Standpoint { has_manifest: on.kind != snapshot::Kind::Passing, ..point })
     }
 
-    async fn base(&self, snapshots: &[Snapshot], new: &New<'_>, clones: &mut Clones) -> Result<Option<Standpoint>> {
+    async fn base(&self, new: &New<'_>, clones: &mut Clones) -> Result<Option<Standpoint>> {
         let data = new.data;
         let reference = data.its.image.as_deref().unwrap_or_default();
         let Some(image) = self.engine.image(reference).await? else {
@@ -113,13 +139,14 @@ impl Maker<'_> {
         };
         let shape = Shape { pooled: self.seen.pooled, ..shape(data, &image.id, self.record) };
         let key = shape.key();
-        let there = snapshots.iter().find(|snapshot| snapshot.key == key).and_then(|it| it.frozen.first());
+        let there = self.seen.snapshots.iter().find(|snapshot| snapshot.key == key).and_then(|it| it.frozen.first());
         let layers = match there {
             Some(frozen) => frozen.layers.clone(),
             None => vec![layer_name(&format!("{}_{}", short(&key), self.ground.nonce), shape.pooled)],
         };
         let Some(layer) = layers.first().cloned() else { return Ok(None) };
-        let Some(point) = new.over(&key, layers, database_names(shape.databases)) else { return Ok(None) };
+        let root = there.and_then(|frozen| frozen.root);
+        let Some(point) = new.over(&key, layers, database_names(shape.databases), root) else { return Ok(None) };
         let base = match there {
             Some(_) => None,
             None => Some(Standing {
@@ -131,21 +158,20 @@ impl Maker<'_> {
                 throw_away: Secret(password()?),
             }),
         };
-        let root = there.and_then(|frozen| frozen.root);
-        Ok(Some(Standpoint { root, has_manifest: true, base, ..point }))
+        Ok(Some(Standpoint { has_manifest: true, base, ..point }))
     }
 
-    /// On what the volume stood on in whose place it comes, if that is asked for and there.
-    fn again(&self, snapshots: &[Snapshot], new: &New<'_>) -> Option<Standpoint> {
+    /// On what the volume stood on in whose place it comes, if that is asked for and there: of a copy that may be gone.
+    fn again(&self, new: &New<'_>) -> Option<Standpoint> {
         let newest = self.seen.newest(new.data.volume).filter(|_| self.data.on == On::Same)?;
         let Clone { snapshot, layers, databases, .. } = Clone::of(newest)?;
         let there = |layer: &String| self.seen.layers.iter().any(|it| it.name == *layer);
-        if !layers.iter().all(there) {
+        if layers.is_empty() || !layers.iter().all(there) {
             return None;
         }
-        let frozen = snapshots.iter().flat_map(|it| &it.frozen).find(|frozen| frozen.layers == layers);
+        let frozen = self.seen.snapshots.iter().flat_map(|it| &it.frozen).find(|frozen| frozen.layers == layers);
         let root = frozen.and_then(|frozen| frozen.root);
-        Some(Standpoint { root, ..new.over(&snapshot, layers, databases)? })
+        new.over(&snapshot, layers, databases, root)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::copies::Copying;
 use super::sweep::{path_label, used_layers};
 use super::{PATIENCE, snapshots};
 use crate::apply::Setback;
@@ -9,7 +10,7 @@ use crate::engine::{ContainerSpec, Engine, MountSpec, Root, labels};
 use crate::error::{Error, Kind, Result};
 use crate::event::Ticker;
 use crate::locks::Lock;
-use crate::plan::action::UpperSpec;
+use crate::plan::action::{Content, UpperSpec};
 use crate::snapshot::{BELOW, Part, Snapshot, data_in, is_pooled, is_upper};
 use crate::world::perform::{belongs, not_ours};
 use crate::world::{Real, pool, throw_away};
@@ -20,8 +21,8 @@ const INSIDE: &str = "/upper";
 /// Where the layer below it is.
 const UNDER: &str = "/under";
 
-/// Makes the upper of a clone, empty but for its top directory, which is as the snapshot's.
-pub(in crate::world) async fn make_upper(world: &Real<'_>, spec: &UpperSpec) -> Result<(), Setback> {
+/// Makes the upper of a clone: empty but for its top directory, which is as the snapshot's, or with a copy of all that is below.
+pub(in crate::world) async fn make_upper(world: &Real<'_>, spec: &UpperSpec, ticker: &Ticker) -> Result<(), Setback> {
     let engine = world.engine;
     let mut upper = spec.volume.clone();
     upper.labels.insert(labels::LOCK.to_owned(), path_label(&world.site.lock_path(&spec.of)));
@@ -57,17 +58,29 @@ pub(in crate::world) async fn make_upper(world: &Real<'_>, spec: &UpperSpec) -> 
         pool::make_upper(engine, &upper.name, &below).await?;
     }
     engine.create_volume(upper).await?;
-    if !is_pooled(&upper.name) {
-        fill(world, spec, &filler, &labels).await?;
+    match &spec.content {
+        Content::Copy(view) => {
+            let (image, view) = (&*spec.image, view.as_ref());
+            let copy = Copying { name: &filler, image, labels: &labels, layers: &spec.layers, view, to: &upper.name };
+            copy.run(engine, ticker).await?;
+        }
+        Content::Nothing(root) if !is_pooled(&upper.name) => fill(world, spec, *root, &filler, &labels).await?,
+        Content::Nothing(_) => {}
     }
     // From now on it is seen that somebody stands on it; who looked before may have taken it away.
     if whole().await? { Ok(()) } else { Err(changed()) }
 }
 
 /// Puts the two directories into a volume.
-async fn fill(world: &Real<'_>, spec: &UpperSpec, name: &str, labels: &BTreeMap<String, String>) -> Result<()> {
+async fn fill(
+    world: &Real<'_>,
+    spec: &UpperSpec,
+    root: Option<Root>,
+    name: &str,
+    labels: &BTreeMap<String, String>,
+) -> Result<()> {
     let (engine, upper) = (world.engine, &spec.volume.name);
-    if let Some(root) = spec.root {
+    if let Some(root) = root {
         let image = &empty_image(world, root).await?;
         return Filler { name, image, labels }.copy(engine, upper).await;
     }

@@ -42,6 +42,21 @@ impl OwnEngine<'_> {
         OwnEngine::start_there(yard)
     }
 
+    /// The same that cannot mount overlays over its volumes: these are on one already.
+    pub(crate) fn start_without_overlays(yard: &Yard) -> OwnEngine<'_> {
+        let place = |name: &str| yard.directory.join("engine").join(name);
+        for name in ["data/volumes", "lower", "upper", "work"] {
+            fs::create_dir_all(place(name)).unwrap();
+        }
+        let [lower, upper, work] = ["lower", "upper", "work"].map(|name| place(name).display().to_string());
+        let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+        // The daemon would do so itself, without what is mounted below.
+        run(Command::new("mount").arg("--bind").args([place("data"), place("data")]));
+        run(Command::new("mount").arg("--make-shared").arg(place("data")));
+        run(Command::new("mount").args(["-t", "overlay", "overlay", "-o", &options]).arg(place("data/volumes")));
+        OwnEngine::start_there(yard)
+    }
+
     /// The bytes that are used where its data is.
     pub(crate) fn used_bytes(&self) -> u64 {
         run(&mut Command::new("sync"));
