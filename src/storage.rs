@@ -53,13 +53,19 @@ impl Kept {
             Kept::Reflinks(name) => {
                 format!("overlay volumes on {name}: with its reflinks clones copy nothing until they write")
             }
-            Kept::Overlays => "overlay volumes: the first query of a large table of a clone copies that table".to_owned(),
-            Kept::Copies => "copies: this engine cannot mount one volume over another, so each sandbox begins with copying all \
+            Kept::Overlays => {
+                "overlay volumes: the first query of a large table of a clone copies that table".to_owned()
+            }
+            Kept::Copies => {
+                "copies: this engine cannot mount one volume over another, so each sandbox begins with copying all \
                              that its databases begin with"
-                .to_owned(),
-            Kept::CopiesAsSet => "copies, as the setting `storage` says: each sandbox begins with copying all that its databases \
+                    .to_owned()
+            }
+            Kept::CopiesAsSet => {
+                "copies, as the setting `storage` says: each sandbox begins with copying all that its databases \
                                   begin with"
-                .to_owned(),
+                    .to_owned()
+            }
         }
     }
 

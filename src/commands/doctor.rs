@@ -8,8 +8,8 @@ use crate::claims::subnet::{Subnet, host_routes};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::report;
-use crate::site::Site;
 use crate::settings::Storage;
+use crate::site::Site;
 use crate::storage::Kept;
 
 /// Check that everything a sandbox needs is here.

@@ -128,7 +128,8 @@ pub async fn resolve(
     image::choose(engine, &record, &mut project, learnt).await?;
     record.images = images(&project);
     record.dependencies = site.settings.dependencies;
-    let clones = clones::choose(engine, &record, &project, ground, learnt, ask.data.is_some(), site.settings.storage).await?;
+    let clones =
+        clones::choose(engine, &record, &project, ground, learnt, ask.data.is_some(), site.settings.storage).await?;
     clones.put_into(&mut project);
     concrete(&mut project, &record, &path, &clones)?;
     let compose_file = path.join(COMPOSE_FILE);

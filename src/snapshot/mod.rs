@@ -20,8 +20,8 @@ use sha2::{Digest, Sha256};
 
 pub use base::{BaseWanted, Shape, Standing, database_names};
 pub use clone::{
-    BELOW, Clone, POOL, Part, can_be_told, data_in, driver_opts, generation, is_pooled, is_upper, layer_name, nth, own_uppers,
-    standing_on, tasks_of, upper_name,
+    BELOW, Clone, POOL, Part, can_be_told, data_in, driver_opts, generation, is_pooled, is_upper, layer_name, nth,
+    own_uppers, standing_on, tasks_of, upper_name,
 };
 
 use crate::engine::{Root, Volume, labels};

@@ -8,7 +8,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::proxy::Proxy;
 use super::{Door, Point, When};
-use crate::yard::{KINDS, Ran, Running, Yard, docker, source};
+use crate::yard::{KINDS, Ran, Running, Yard, docker, labelled, source};
 
 /// The one task. Nothing is left of it between two points.
 const TASK: &str = "a";
@@ -22,6 +22,20 @@ const MERGED: &str = "a-merged";
 /// What a snapshot of it is called.
 const SAVED: &str = "saved";
 
+/// The task whose snapshots others stand on, where these are many. As long as the other: its layers are as long to say.
+const DEEP: &str = "d";
+
+/// How the databases of the task come by their data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Data {
+    /// As anybody's.
+    Usual,
+    /// By copying it.
+    Copies,
+    /// Standing on so many snapshots that the next one flattens them.
+    Deep,
+}
+
 /// Where the points of one worker are tried.
 #[derive(Debug)]
 pub(super) struct Ground {
@@ -30,6 +44,8 @@ pub(super) struct Ground {
     project: String,
     /// What the engine has under such names, and is not the stack's.
     look_alikes: InTheEngine,
+    /// The snapshot that the task begins with.
+    begins_with: Option<String>,
 }
 
 /// Ids and names of containers, networks and volumes.
@@ -43,12 +59,22 @@ pub(super) struct Cut {
 }
 
 impl Ground {
-    pub(super) fn new(scenario: &str) -> Ground {
+    pub(super) fn new(scenario: &str, data: Data) -> Ground {
+        // A long name makes the options of a mount long.
+        let scenario = if data == Data::Deep { &*format!("{scenario}-{}", "x".repeat(30)) } else { scenario };
         let yard = Yard::new(scenario);
+        if data == Data::Copies {
+            yard.set("storage: copy\n");
+            yard.git(&["add", "."]);
+            yard.git(&["commit", "-q", "-m", "Settings"]);
+        }
         let name = yard.repo.file_name().unwrap().to_str().unwrap();
         let project = format!("{}_{TASK}", name.replace('-', "_"));
-        let mut ground = Ground { yard, project, look_alikes: InTheEngine::default() };
+        let mut ground = Ground { yard, project, look_alikes: InTheEngine::default(), begins_with: None };
         ground.lay_out_what_is_nobodys();
+        if data == Data::Deep {
+            ground.begins_with = Some(ground.save_until_it_is_deep());
+        }
         ground.look_alikes = ground.in_the_engine();
         ground
     }
@@ -62,6 +88,33 @@ impl Ground {
         let label = format!("--label={}", self.yard.stray_label());
         docker(&["network", "create", &label, &format!("{}_default_2", self.project)]);
         docker(&["volume", "create", &label, &format!("{}_redis_data_2", self.project)]);
+    }
+
+    /// Many snapshots, one on the other. The answer is the last before they were flattened.
+    fn save_until_it_is_deep(&self) -> String {
+        self.yard.up(DEEP);
+        let depth = || {
+            let listed = self.yard.sandbox(&["snapshot", "ls", "--json"]).ok().json();
+            let all = listed["snapshots"].as_array().unwrap().clone();
+            move |name: &str| all.iter().find(|it| it["name"] == name).and_then(|it| it["layers"].as_u64()).unwrap()
+        };
+        let (mut number, mut last) = (0, 0);
+        loop {
+            number += 1;
+            assert!(number < 40, "{last} layers, and none has become one");
+            self.yard.sandbox(&["snapshot", "save", DEEP, &format!("s{number}")]).ok();
+            let now = depth()(&format!("s{number}"));
+            if now < last {
+                break;
+            }
+            last = now;
+        }
+        self.yard.sandbox(&["rm", DEEP]).ok();
+        let others = (1..=number).filter(|other| *other + 1 != number).map(|other| format!("s{other}"));
+        for other in others {
+            self.yard.sandbox(&["snapshot", "rm", &other]).ok();
+        }
+        format!("s{}", number - 1)
     }
 
     /// A sandbox that is up, and whose work has arrived in the main checkout.
@@ -88,7 +141,8 @@ impl Ground {
 
     /// A sandbox that is up, with something in all its databases.
     pub(super) fn bring_up_with_a_note(&self) {
-        self.yard.up(TASK);
+        let source = self.begins_with.iter().flat_map(|snapshot| ["--snapshot", snapshot]);
+        self.yard.sandbox(&["up", TASK].into_iter().chain(source).collect::<Vec<_>>()).ok();
         self.yard.leave_a_note(TASK);
     }
 
@@ -109,7 +163,9 @@ impl Ground {
             ]
             .concat(),
         );
-        layers.matches("sandbox_upper_").count()
+        let own = labelled("volume", &self.yard.upper_labels(Some(TASK)));
+        let layers: BTreeSet<&str> = layers.split([',', '\n']).collect();
+        own.iter().filter(|upper| layers.contains(upper.as_str())).count()
     }
 
     fn label(&self) -> String {

@@ -9,6 +9,7 @@ mod suite;
 
 use std::time::Duration;
 
+use ground::Data;
 use proxy::Proxy;
 use suite::Case;
 
@@ -48,72 +49,87 @@ struct Point {
 
 #[test]
 fn an_up_killed_at_any_request_converges_in_one_go() {
-    println!("{}", Case { killed: "up", door: Door::Engine, then: "up" }.try_all());
+    println!("{}", Case::new("up", Door::Engine, "up").try_all());
 }
 
 #[test]
 fn an_up_killed_at_any_request_can_be_removed() {
-    println!("{}", Case { killed: "up", door: Door::Engine, then: "rm" }.try_all());
+    println!("{}", Case::new("up", Door::Engine, "rm").try_all());
 }
 
 #[test]
 fn an_rm_killed_at_any_request_is_finished_by_the_next() {
-    println!("{}", Case { killed: "rm", door: Door::Engine, then: "rm" }.try_all());
+    println!("{}", Case::new("rm", Door::Engine, "rm").try_all());
 }
 
 #[test]
 fn an_rm_killed_at_any_request_can_be_brought_up_again() {
-    println!("{}", Case { killed: "rm", door: Door::Engine, then: "up" }.try_all());
+    println!("{}", Case::new("rm", Door::Engine, "up").try_all());
 }
 
 #[test]
 fn an_up_killed_at_any_git_command_converges_in_one_go() {
-    println!("{}", Case { killed: "up", door: Door::Git, then: "up" }.try_all());
+    println!("{}", Case::new("up", Door::Git, "up").try_all());
 }
 
 #[test]
 fn an_up_killed_at_any_git_command_can_be_removed() {
-    println!("{}", Case { killed: "up", door: Door::Git, then: "rm" }.try_all());
+    println!("{}", Case::new("up", Door::Git, "rm").try_all());
 }
 
 #[test]
 fn an_rm_killed_at_any_git_command_is_finished_by_the_next() {
-    println!("{}", Case { killed: "rm", door: Door::Git, then: "rm" }.try_all());
+    println!("{}", Case::new("rm", Door::Git, "rm").try_all());
 }
 
 #[test]
 fn an_rm_killed_at_any_git_command_can_be_brought_up_again() {
-    println!("{}", Case { killed: "rm", door: Door::Git, then: "up" }.try_all());
+    println!("{}", Case::new("rm", Door::Git, "up").try_all());
 }
 
 #[test]
 fn an_rm_by_force_killed_at_any_request_loses_nothing() {
-    println!("{}", Case { killed: "rm --force", door: Door::Engine, then: "rm" }.try_all());
+    println!("{}", Case::new("rm --force", Door::Engine, "rm").try_all());
 }
 
 #[test]
 fn an_rm_by_force_killed_at_any_git_command_loses_nothing() {
-    println!("{}", Case { killed: "rm --force", door: Door::Git, then: "rm" }.try_all());
+    println!("{}", Case::new("rm --force", Door::Git, "rm").try_all());
 }
 
 #[test]
 fn a_merge_killed_at_any_request_is_finished_by_the_next() {
-    println!("{}", Case { killed: "merge --into a-merged", door: Door::Engine, then: "merge" }.try_all());
+    println!("{}", Case::new("merge --into a-merged", Door::Engine, "merge").try_all());
 }
 
 #[test]
 fn a_merge_killed_at_any_git_command_is_finished_by_the_next() {
-    println!("{}", Case { killed: "merge --into a-merged", door: Door::Git, then: "merge" }.try_all());
+    println!("{}", Case::new("merge --into a-merged", Door::Git, "merge").try_all());
 }
 
 #[test]
 fn a_reset_killed_at_any_request_has_the_old_data_or_the_new() {
-    println!("{}", Case { killed: "reset", door: Door::Engine, then: "up" }.try_all());
+    println!("{}", Case::new("reset", Door::Engine, "up").try_all());
 }
 
 #[test]
 fn a_save_killed_at_any_request_keeps_all_data() {
-    println!("{}", Case { killed: "snapshot save", door: Door::Engine, then: "up" }.try_all());
+    println!("{}", Case::new("snapshot save", Door::Engine, "up").try_all());
+}
+
+#[test]
+fn where_clones_are_copies_a_killed_reset_has_the_old_data_or_the_new() {
+    println!("{}", Case { data: Data::Copies, ..Case::new("reset", Door::Engine, "up") }.try_all());
+}
+
+#[test]
+fn where_clones_are_copies_a_killed_save_keeps_all_data() {
+    println!("{}", Case { data: Data::Copies, ..Case::new("snapshot save", Door::Engine, "up") }.try_all());
+}
+
+#[test]
+fn a_save_that_flattens_killed_at_any_request_keeps_all_data() {
+    println!("{}", Case { data: Data::Deep, ..Case::new("snapshot save", Door::Engine, "up") }.try_all());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Mutex;
 
-use super::ground::Ground;
+use super::ground::{Data, Ground};
 use super::{Door, Point, When};
 
 /// How many points are tried at one time.
@@ -23,6 +23,8 @@ pub(super) struct Case {
     pub(super) killed: &'static str,
     pub(super) door: Door,
     pub(super) then: &'static str,
+    /// How the databases come by their data.
+    pub(super) data: Data,
 }
 
 /// What came of a point.
@@ -58,14 +60,19 @@ struct Tally {
 }
 
 impl Case {
+    /// One with data as usual.
+    pub(super) fn new(killed: &'static str, door: Door, then: &'static str) -> Case {
+        Case { killed, door, then, data: Data::Usual }
+    }
+
     /// Tries every point until a run ends without having reached it. The answer is the summary of a case that came right.
     pub(super) fn try_all(self) -> String {
         // What sets up a sandbox with data for every point takes twice as long.
-        let slow = if self.keeps_data() { 2 } else { 1 };
+        let slow = if self.data == Data::Usual { 1 + usize::from(self.keeps_data()) } else { 5 };
         let every = if super::all_are_wanted() { 1 } else { FRACTION * slow };
         let tally = Mutex::new(Tally::default());
         std::thread::scope(|scope| {
-            for worker in 0..WORKERS {
+            for worker in 0..self.workers() {
                 let tally = &tally;
                 scope.spawn(move || self.work(worker, every, tally));
             }
@@ -83,10 +90,11 @@ impl Case {
         let mut grounds = 0;
         let mut fresh = || {
             grounds += 1;
-            let Case { killed, door, then } = self;
+            let Case { killed, door, then, data } = self;
             let killed: Vec<_> = killed.split([' ', '-']).filter(|word| !word.is_empty()).take(2).collect();
             let killed = killed.join("-");
-            Ground::new(&format!("kill-{killed}-{door:?}-{then}-{worker}{grounds}").to_lowercase())
+            let name = format!("kill-{killed}-{door:?}-{then}-{data:?}-{worker}{grounds}").to_lowercase();
+            Ground::new(&name, data)
         };
         let mut ground = fresh();
         loop {
@@ -98,6 +106,11 @@ impl Case {
                 ground = fresh();
             }
         }
+    }
+
+    /// A ground that takes long to lay out is laid out once, but for many points.
+    fn workers(self) -> usize {
+        if self.data == Data::Deep && !super::all_are_wanted() { 1 } else { WORKERS }
     }
 
     fn keeps_data(self) -> bool {
@@ -164,14 +177,14 @@ impl Case {
     }
 
     fn summary(self, tally: &Tally) -> String {
-        let Case { killed, door, then } = self;
+        let Case { killed, door, then, data } = self;
         let acts = match door {
             Door::Engine => "engine requests",
             Door::Git => "git commands",
         };
         let count = |wanted| tally.verdicts.iter().filter(|verdict| **verdict == wanted).count();
         format!(
-            "kill points of {killed}, {acts}, then {then}: {} tried, {} converged, {} leaked, {} lost",
+            "kill points of {killed}, {acts}, then {then}, data {data:?}: {} tried, {} converged, {} leaked, {} lost",
             tally.verdicts.len(),
             count(Verdict::Converged),
             count(Verdict::Leaked),
@@ -183,9 +196,12 @@ impl Case {
     fn keep(self, summary: &str) {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kill-points");
         fs::create_dir_all(&directory).unwrap();
-        let Case { killed, door, then } = self;
-        fs::write(directory.join(format!("{killed}-{door:?}-{then}").replace(' ', "")), format!("{summary}\n"))
-            .unwrap();
+        let Case { killed, door, then, data } = self;
+        fs::write(
+            directory.join(format!("{killed}-{door:?}-{then}-{data:?}").replace(' ', "")),
+            format!("{summary}\n"),
+        )
+        .unwrap();
     }
 }
 
