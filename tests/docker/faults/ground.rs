@@ -220,11 +220,7 @@ impl Ground {
 
     fn run_up_to_request(&self, verb: &str, point: Point) -> Cut {
         let proxy = Proxy::open(self.yard.directory.join("engine.sock"), point);
-        let mut command = self.yard.command(&words(verb));
-        command.env("DOCKER_HOST", format!("unix://{}", proxy.socket().display()));
-        let program = begin(&mut command);
-        proxy.aim_at(pidfd_open(Pid::from_child(&program.0), PidfdFlags::empty()).unwrap());
-        cut(program, || proxy.sprung_at())
+        run_through(&proxy, self.yard.command(&words(verb)))
     }
 
     fn run_up_to_command(&self, verb: &str, point: Point) -> Cut {
@@ -302,6 +298,14 @@ impl Ground {
         files.insert(self.yard.git(&["status", "--porcelain", "--branch", "--untracked-files=all"]));
         files
     }
+}
+
+/// Runs a program whose requests go through a proxy, which may kill it.
+pub(super) fn run_through(proxy: &Proxy, mut command: Command) -> Cut {
+    command.env("DOCKER_HOST", format!("unix://{}", proxy.socket().display()));
+    let program = begin(&mut command);
+    proxy.aim_at(pidfd_open(Pid::from_child(&program.0), PidfdFlags::empty()).unwrap());
+    cut(program, || proxy.sprung_at())
 }
 
 /// What must be there before and after.

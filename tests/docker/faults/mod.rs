@@ -2,6 +2,7 @@
 //! after it. The next `up` converges in one go, the next `rm` leaves nothing, and what is not the sandbox's stays.
 
 mod ground;
+mod pool;
 mod proxy;
 mod request;
 mod soak;

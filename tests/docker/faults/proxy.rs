@@ -27,6 +27,8 @@ pub(super) struct Proxy {
 /// The request at which the program is killed.
 #[derive(Debug)]
 struct Trap {
+    /// The engine's socket.
+    engine: PathBuf,
     point: Point,
     /// How long each request waits.
     delay: Duration,
@@ -49,17 +51,28 @@ enum Fate {
 
 impl Proxy {
     pub(super) fn open(socket: PathBuf, point: Point) -> Proxy {
-        Proxy::with(socket, point, Duration::ZERO)
+        Proxy::with(socket, engine_socket(), point, Duration::ZERO)
+    }
+
+    /// One that leads to another engine.
+    pub(super) fn to(engine: PathBuf, socket: PathBuf, point: Point) -> Proxy {
+        Proxy::with(socket, engine, point, Duration::ZERO)
     }
 
     /// One that kills nobody, and makes every request wait.
     pub(super) fn slow(socket: PathBuf, delay: Duration) -> Proxy {
-        Proxy::with(socket, Point { door: Door::Engine, number: usize::MAX, when: When::Before }, delay)
+        Proxy::with(
+            socket,
+            engine_socket(),
+            Point { door: Door::Engine, number: usize::MAX, when: When::Before },
+            delay,
+        )
     }
 
-    fn with(socket: PathBuf, point: Point, delay: Duration) -> Proxy {
+    fn with(socket: PathBuf, engine: PathBuf, point: Point, delay: Duration) -> Proxy {
         let listener = UnixListener::bind(&socket).unwrap();
         let trap = Arc::new(Trap {
+            engine,
             point,
             delay,
             victim: OnceLock::new(),
@@ -110,7 +123,7 @@ impl Drop for Proxy {
 impl Trap {
     /// One connection, to its end.
     fn serve(self: Arc<Trap>, client: UnixStream) -> io::Result<()> {
-        let mut engine = UnixStream::connect(engine_socket())?;
+        let mut engine = UnixStream::connect(&self.engine)?;
         // Set while the answer to the request in question is awaited.
         let awaited = Arc::new(AtomicBool::new(false));
         let answers = (engine.try_clone()?, client.try_clone()?, Arc::clone(&self), Arc::clone(&awaited));

@@ -29,7 +29,7 @@ pub(super) struct Case {
 
 /// What came of a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     Converged,
     /// The next command did not do what it is for.
     Stuck,
@@ -228,7 +228,7 @@ impl Tally {
 }
 
 /// A part of a scenario, whose failure is a verdict.
-fn stage(verdict: Verdict, part: impl FnOnce()) -> Result<(), (Verdict, String)> {
+pub(super) fn stage(verdict: Verdict, part: impl FnOnce()) -> Result<(), (Verdict, String)> {
     catch_unwind(AssertUnwindSafe(part)).map_err(|panic| {
         let words = panic.downcast_ref::<String>().cloned();
         (verdict, words.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned())).unwrap_or_default())

@@ -135,6 +135,24 @@ impl OwnEngine<'_> {
         self.directory.join("data/volumes/sandbox_pool_image/_data/pool.img")
     }
 
+    /// Its socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.directory.join("s.sock")
+    }
+
+    /// Whether the file of its pool is attached, or a file that was removed still is.
+    pub(crate) fn has_loop_device(&self) -> bool {
+        let said = Command::new("losetup").args(["--list", "--noheadings", "--output", "BACK-FILE"]).output().unwrap();
+        let ours = self.directory.display().to_string();
+        String::from_utf8_lossy(&said.stdout).lines().any(|file| file.starts_with(&ours))
+    }
+
+    /// Has its pool be as after a reboot: not mounted, and attached to nothing.
+    pub(crate) fn let_go_of_the_pool(&self) {
+        self.docker(&["rm", "--force", "sandbox_pool"]);
+        detach(&self.pool_file());
+    }
+
     /// Runs the program beside it.
     pub(crate) fn sandbox(&self, arguments: &[&str]) -> Ran {
         finish(self.program(arguments))
@@ -177,7 +195,8 @@ impl OwnEngine<'_> {
         !self.asked(words).status.success()
     }
 
-    fn program(&self, arguments: &[&str]) -> Command {
+    /// The program beside it; anything may still be changed about it.
+    pub(crate) fn program(&self, arguments: &[&str]) -> Command {
         let mut command = self.inside(PROGRAM);
         self.yard.surround(&mut command).args(arguments).current_dir(&self.yard.repo);
         command.env("DOCKER_HOST", self.host());
@@ -204,7 +223,7 @@ impl OwnEngine<'_> {
     }
 
     fn host(&self) -> String {
-        format!("unix://{}/s.sock", self.directory.display())
+        format!("unix://{}", self.socket().display())
     }
 
     /// A command in its network.
