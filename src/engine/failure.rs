@@ -9,6 +9,10 @@ use bollard::errors::Error as Bollard;
 
 use crate::error::{Error, Kind};
 
+/// What helps where the engine's disk is full.
+const DISK_FULL: &str = "the engine's disk is full: `docker system df` says with what; `sandbox gc` takes what sandboxes have left, \
+                         and `sandbox pool trim` gives back what is free in a pool";
+
 /// Why one request did not do what it was to do.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -83,7 +87,11 @@ impl Failure {
     /// [`Kind::Engine`] or [`Kind::NoAnswer`] whatever was asked of it.
     pub(super) fn into_error_of(self, refused: Kind, act: &str) -> Error {
         match self {
-            Failure::Refused { message, .. } => Error::new(refused, act).because(message),
+            Failure::Refused { message, .. } => {
+                let is_full = message.contains("no space left on device");
+                let error = Error::new(refused, act).because(message);
+                if is_full { error.hint(DISK_FULL) } else { error }
+            }
             Failure::TimedOut(limit) => {
                 Error::new(Kind::NoAnswer, format!("{act}: no answer from the engine within {} s", limit.as_secs()))
                     .hint("see what it is doing: journalctl -u docker")
@@ -120,6 +128,7 @@ mod tests {
         let error = refused(500, "no space left on device").into_error("cannot create volume v");
         assert_eq!(error.to_string(), "cannot create volume v: no space left on device");
         assert_eq!(error.kind(), Kind::Engine);
+        assert!(error.hints()[0].starts_with("the engine's disk is full"));
     }
 
     #[test]

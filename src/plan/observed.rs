@@ -127,17 +127,19 @@ pub enum Run {
     Off,
     /// Its run ended with exit code 0.
     EndedWell,
-    /// It has a process that cannot be asked: it is paused, or being started again.
+    /// Its run came to a bad end, and the engine is about to start it again: after a longer and longer while.
+    Crashing,
+    /// It has a process that cannot be asked: it is paused.
     Suspended,
     /// It runs.
     Running,
 }
 
 impl Run {
-    /// Whether there is a process, which holds ports and wants to be stopped.
+    /// Whether there is a process, or is to be one, which holds ports and wants to be stopped.
     #[must_use]
     pub fn has_process(self) -> bool {
-        matches!(self, Run::Suspended | Run::Running)
+        matches!(self, Run::Crashing | Run::Suspended | Run::Running)
     }
 }
 

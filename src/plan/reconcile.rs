@@ -243,6 +243,11 @@ impl<'a> Planner<'a> {
                 let ready = self.ready(service, None);
                 return self.note(Made::Ready(&service.name), ready);
             }
+            // What made it end may be gone by now: nobody waits until the engine tries again.
+            (Some(seen), None) if seen.run == Run::Crashing => {
+                let stop = Action::StopContainer { id: seen.id.clone(), name: seen.name.clone() };
+                self.add(stop, Cause::NotReady, &[self.on(Made::Claim)])
+            }
             (Some(_), None) => None,
             (Some(seen), Some(because)) => {
                 self.clear(seen, &because, !self.has_new_data(service));

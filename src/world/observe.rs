@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::{join_all, try_join_all};
 
 use super::Real;
-use crate::engine::{Attachment, Container, Health, Network, State, labels};
+use crate::engine::{Attachment, Container, Engine, Health, Network, State, labels};
 use crate::error::Result;
 use crate::files;
 use crate::git::{Made, Objection, resolved};
@@ -27,13 +27,17 @@ pub(super) async fn observe(world: &Real<'_>, scope: &Scope) -> Result<Observed>
             .iter()
             .map(async |reference| Ok::<_, crate::error::Error>((reference.clone(), engine.image(reference).await?))),
     );
-    let (containers, networks, volumes, images) =
+    let (mut containers, networks, volumes, images) =
         tokio::try_join!(engine.containers(&ours), engine.networks(), volumes(world, &scope.identity), images)?;
     let running: BTreeMap<&str, &Container> = containers
         .iter()
         .filter(|container| container.state == State::Running && !container.is_one_off())
         .filter_map(|container| Some((container.labels.get(labels::SERVICE)?.as_str(), container)))
         .collect();
+    let answers = answers(scope, &running).await;
+    let is_silent = |service: &&str| answers.get(*service).is_some_and(|answer| !answer.ready);
+    let silent: Vec<String> = running.iter().filter(|(it, _)| is_silent(it)).map(|(_, it)| it.id.clone()).collect();
+    look_closer(engine, &mut containers, &silent).await?;
     let worktree = worktree(world, scope)?;
     // Before what would be lost is weighed: a commit made meanwhile then moves the branch away from here.
     let made_branch = made_branch(world, scope.identity.task.as_str())?;
@@ -46,11 +50,22 @@ pub(super) async fn observe(world: &Real<'_>, scope: &Scope) -> Result<Observed>
         excludes: excludes(world, scope)?,
         files: texts(scope)?,
         images: images.into_iter().filter_map(|(reference, image)| Some((reference, image?.id))).collect(),
-        answers: answers(scope, &running).await,
+        answers,
         containers: containers.iter().map(|container| seen(container, &networks)).collect(),
         networks: networks.iter().filter(|network| is_ours(network, &scope.identity)).map(network_seen).collect(),
         volumes,
     })
+}
+
+/// The engine's list says that they run. Where it could not write down that they have ended, because its disk was full, it goes
+/// on saying so.
+async fn look_closer(engine: &Engine, containers: &mut [Container], silent: &[String]) -> Result<()> {
+    for container in containers.iter_mut().filter(|container| silent.contains(&container.id)) {
+        if let Some(details) = engine.inspect(&container.id).await? {
+            (container.state, container.exit_code) = (details.state, details.exit_code);
+        }
+    }
+    Ok(())
 }
 
 /// The sandbox's volumes, and what it writes into.
@@ -181,7 +196,8 @@ fn seen(container: &Container, networks: &[Network]) -> ContainerSeen {
         networks: container.networks.iter().filter_map(|attachment| network_id(attachment, networks)).collect(),
         run: match container.state {
             State::Running => Run::Running,
-            State::Paused | State::Restarting => Run::Suspended,
+            State::Restarting => Run::Crashing,
+            State::Paused => Run::Suspended,
             State::Exited if container.exit_code == Some(0) => Run::EndedWell,
             State::Created | State::Exited | State::Removing | State::Dead => Run::Off,
         },

@@ -79,6 +79,8 @@ async fn start(world: &Real<'_>, name: &str) -> Result<(), Setback> {
                 "what it stands on may be gone: `sandbox reset --fresh` begins with new databases"
             }))
         }
+        Err(error) if error.to_string().contains("already exists in network") => Err(error
+            .hint("the engine could not write down that it had ended: `sandbox down` and `sandbox up` make it anew")),
         started => started,
     };
     let Start::PortTaken(why) = started? else { return Ok(()) };

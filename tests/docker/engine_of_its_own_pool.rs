@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::storage::same_results;
-use crate::yard::{OwnEngine, Yard};
+use crate::yard::{OwnEngine, Yard, eventually};
 
 /// More than what Postgres writes by itself meanwhile, and of its own checkpoints.
 const ROWS_MB: u64 = 60;
@@ -133,6 +133,69 @@ fn after_a_reboot_the_pool_is_attached_before_anything_starts() {
     assert_eq!(sql(&engine, "b", "SELECT text FROM notes"), "kept");
     engine.sandbox(&["rm", "a", "b"]).ok();
     engine.sandbox(&["snapshot", "rm", "it"]).ok();
+    engine.sandbox(&["pool", "rm"]).ok();
+    assert_eq!(remains(&engine), "");
+}
+
+/// More than fits into what is left.
+const TOO_MUCH: &str = "CREATE TABLE numbers AS SELECT n, repeat('x', 1000) FROM generate_series(1, 1000000) n";
+
+fn overfill(engine: &OwnEngine<'_>, task: &str) {
+    let words = ["exec", task, "--service", "postgres", "--", "psql", "-U", "postgres", "-XqAt", "-c", TOO_MUCH];
+    assert_ne!(engine.sandbox(&words).code, Some(0));
+}
+
+#[test]
+fn a_full_disk_under_the_pool_is_said_and_costs_nothing_that_was_written() {
+    let yard = Yard::new("pool-full");
+    let engine = OwnEngine::start_on_xfs(&yard);
+    engine.sandbox(&["pool", "create", "--size", "6g"]).ok();
+    for task in ["a", "b"] {
+        engine.sandbox(&["up", task]).ok();
+        sql(&engine, task, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('kept')");
+    }
+    engine.fill_the_disk();
+    overfill(&engine, "a");
+    engine.sandbox(&["up", "c"]).ends_with(10).says(&["the engine's disk is full", "nothing of it is left"]);
+    engine.empty_the_disk();
+    for task in ["a", "b"] {
+        // The kernel tells each of the writes that failed once more, and the server gives up at each; and what the engine could
+        // not write down, it does not know.
+        eventually("it is up again", || {
+            let up = engine.sandbox(&["up", task]);
+            if up.code != Some(0) {
+                up.ends_with(13);
+                engine.sandbox(&["down", task]).ok();
+                return None;
+            }
+            Some(())
+        });
+        assert_eq!(sql(&engine, task, "SELECT text FROM notes"), "kept");
+    }
+    engine.sandbox(&["up", "c"]).ok();
+    engine.sandbox(&["rm", "a", "b", "c"]).ok();
+    engine.sandbox(&["pool", "rm"]).ok();
+    assert_eq!(remains(&engine), "");
+}
+
+#[test]
+fn a_full_pool_is_said_and_grows_while_others_go_on() {
+    let yard = Yard::new("pool-small");
+    let engine = OwnEngine::start(&yard);
+    engine.sandbox(&["pool", "create", "--size", "700m"]).ok();
+    for task in ["a", "b"] {
+        engine.sandbox(&["up", task]).ok();
+        sql(&engine, task, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('kept')");
+    }
+    overfill(&engine, "a");
+    let uses = |task: &str| sql(&engine, task, "INSERT INTO notes VALUES ('more'); SELECT count(*) FROM notes");
+    assert_eq!(sql(&engine, "b", "SELECT text FROM notes"), "kept");
+    engine.sandbox(&["pool", "grow", "2g"]).ok();
+    for task in ["a", "b"] {
+        engine.sandbox(&["up", task]).ok();
+        assert_eq!(uses(task), "2");
+    }
+    engine.sandbox(&["rm", "a", "b"]).ok();
     engine.sandbox(&["pool", "rm"]).ok();
     assert_eq!(remains(&engine), "");
 }

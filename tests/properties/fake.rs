@@ -310,7 +310,9 @@ impl State {
             Action::StartContainer { name } => {
                 self.claimed()?;
                 let container = self.containers.iter_mut().find(|it| it.seen.name == *name);
-                container.ok_or_else(|| broken("no such container"))?.seen.run = Run::Running;
+                let container = container.ok_or_else(|| broken("no such container"))?;
+                ground(container.seen.run != Run::Crashing, "the engine starts it again when it likes")?;
+                container.seen.run = Run::Running;
             }
             Action::AwaitReady { container, question, .. } => {
                 let found =

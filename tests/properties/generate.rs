@@ -326,6 +326,7 @@ fn container(service: &ServiceWanted, parts: [bool; 7], networks: &[NetworkSeen]
             image_id: format!("id of {}", if right_image { service.container.image.as_str() } else { "another" }),
             networks: networks.iter().filter(|_| attached).map(|network| network.id.clone()).collect(),
             run: match (running, ended_well) {
+                (true, true) if service.name == "s0" => Run::Crashing,
                 (true, true) => Run::Suspended,
                 (true, false) => Run::Running,
                 (false, true) => Run::EndedWell,

@@ -64,6 +64,22 @@ impl OwnEngine<'_> {
         (free.f_blocks - free.f_bfree) * free.f_frsize
     }
 
+    /// Leaves no room where its data is, but for a little.
+    pub(crate) fn fill_the_disk(&self) {
+        let free = rustix::fs::statvfs(self.directory.join("data")).unwrap();
+        let room = (free.f_bavail * free.f_frsize).saturating_sub(16 << 20);
+        run(Command::new("fallocate").args(["-l", &room.to_string()]).arg(self.filler()));
+    }
+
+    /// Gives that room back.
+    pub(crate) fn empty_the_disk(&self) {
+        fs::remove_file(self.filler()).unwrap();
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.directory.join("data/filler")
+    }
+
     fn start_there(yard: &Yard) -> OwnEngine<'_> {
         let directory = yard.directory.join("engine");
         fs::write(directory.join("empty.json"), "{}").unwrap();
