@@ -8,10 +8,12 @@ mod request;
 mod soak;
 mod suite;
 
+use std::fs;
 use std::time::Duration;
 
-use ground::Data;
+use ground::{Data, run_through};
 use proxy::Proxy;
+use serde_json::Value;
 use suite::Case;
 
 use crate::yard::{Yard, finish};
@@ -131,6 +133,33 @@ fn where_clones_are_copies_a_killed_save_keeps_all_data() {
 #[test]
 fn a_save_that_flattens_killed_at_any_request_keeps_all_data() {
     println!("{}", Case { data: Data::Deep, ..Case::new("snapshot save", Door::Engine, "up") }.try_all());
+}
+
+#[test]
+fn a_reset_that_had_not_begun_when_its_snapshot_went_has_never_been() {
+    let yard = Yard::new("reset-void");
+    yard.up("a");
+    yard.sandbox(&["snapshot", "save", "a", "it"]).ok();
+    yard.up("b");
+    yard.leave_a_note("b");
+    let record = yard.repo.join(".git/worktrees/b/sandbox.json");
+    let is_pending = || serde_json::from_slice::<Value>(&fs::read(&record).unwrap()).unwrap()["pending"].is_object();
+    let (volumes, mut number) = (yard.has("volume", "b"), 0);
+    while !is_pending() {
+        number += 1;
+        let point = Point { door: Door::Engine, number, when: When::Before };
+        let proxy = Proxy::open(yard.directory.join("engine.sock"), point);
+        assert!(run_through(&proxy, yard.command(&["reset", "b", "it"])).at.is_some(), "it was not written down");
+    }
+    assert_eq!(yard.has("volume", "b"), volumes);
+    yard.sandbox(&["rm", "a"]).ok();
+    yard.sandbox(&["snapshot", "rm", "it"]).ok();
+    yard.up("b");
+    // Redis need not have been left the time to write its own down.
+    assert_eq!(yard.sql("b", "SELECT text FROM notes"), "kept");
+    assert!(!is_pending());
+    yard.assert_as_desired("b");
+    assert_eq!(yard.has("volume", "b"), volumes);
 }
 
 #[test]
