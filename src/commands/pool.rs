@@ -8,6 +8,7 @@ use crate::engine::{Engine, labels};
 use crate::error::{Error, Kind, Result};
 use crate::event::Ticker;
 use crate::report;
+use crate::resolve;
 use crate::snapshot::{Clone, Kind as SnapshotKind, Snapshot, is_pooled, tasks_of};
 use crate::world::Real;
 
@@ -19,8 +20,8 @@ const LEAST_BYTES: u64 = 512 << 20;
 
 /// Keep databases in a file system with reflinks: no query copies a file, whatever its size.
 ///
-/// The pool is XFS in one sparse file of the engine's, attached as a loop device. What is made from now on is in it; what stood
-/// elsewhere goes on there until it is reset.
+/// The pool is XFS in one sparse file of the engine's, attached as a loop device. What is made from now on is in it, and saved
+/// snapshots are put into it; sandboxes that stood elsewhere go on there until they are reset.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -87,12 +88,41 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
 }
 
 async fn create(world: &Real<'_>, size: u64, context: &Context) -> Result<()> {
-    if world.attach_pool().await? {
+    let was_there = world.attach_pool().await?;
+    if !was_there {
+        world.create_pool(size, &Ticker::new(context.events.clone(), 0)).await?;
+    }
+    if !move_in(world, context).await? && was_there {
         return Err(Error::new(Kind::SnapshotExists, "there is a pool already")
             .hint("`sandbox pool show` shows it; `sandbox pool grow SIZE` makes it larger"));
     }
-    world.create_pool(size, &Ticker::new(context.events.clone(), 0)).await?;
     show(world, context).await
+}
+
+/// Puts all saved snapshots into the pool that are elsewhere: also those that a run which was killed had left there. Whether
+/// there were any.
+async fn move_in(world: &Real<'_>, context: &Context) -> Result<bool> {
+    let standing = world.engine.volumes(&[(labels::LAYERS, None)]).await?;
+    let outside =
+        standing.iter().filter_map(Snapshot::of).filter(|it| it.kind == SnapshotKind::Saved && !it.is_pooled());
+    let nonce = resolve::nonce()?;
+    let mut moved = false;
+    for snapshot in outside {
+        let title = snapshot.title();
+        let staying = tasks_of(&standing, |clone| snapshot.is_below(clone));
+        let done = world.move_into_pool(&snapshot, &nonce, &Ticker::new(context.events.clone(), 0)).await;
+        done.map_err(|error| {
+            error.hint(format!("{title} stays where it is, as do those after it: `sandbox pool create` goes on"))
+        })?;
+        moved = true;
+        context.events.info(format!("the snapshot {title} is in the pool now"));
+        for task in staying {
+            context
+                .events
+                .info(format!("{task} goes on where it is: `sandbox reset {task} {title}` puts it there too"));
+        }
+    }
+    Ok(moved)
 }
 
 /// What is in the pool: snapshots, and clones with the sandboxes that they are of.

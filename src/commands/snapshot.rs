@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::plan::{Action, Cause, OnFailure, Plan};
 use crate::report::{self, Table};
 use crate::site::Site;
-use crate::snapshot::{Kind as SnapshotKind, Snapshot, checked_name, short, tasks_of, whole};
+use crate::snapshot::{Kind as SnapshotKind, Snapshot, checked_name, manifests, short, tasks_of, whole};
 use crate::storage::Kept;
 use crate::task::{Identity, TaskName};
 use crate::world::Real;
@@ -145,7 +145,7 @@ fn layers(snapshot: &Snapshot) -> usize {
 }
 
 pub(super) async fn all(engine: &Engine) -> Result<Vec<Snapshot>> {
-    Ok(engine.volumes(&[(labels::LAYERS, None)]).await?.iter().filter_map(Snapshot::of).collect())
+    Ok(manifests(&engine.volumes(&[(labels::LAYERS, None)]).await?))
 }
 
 /// The snapshot of a name in a repository.
@@ -176,7 +176,7 @@ async fn ls(args: &LsArgs, context: &Context) -> Result<()> {
     let engine = context.engine().await?;
     let (standing, there) =
         tokio::try_join!(engine.volumes(&[(labels::LAYERS, None)]), engine.volumes(&[(labels::LAYER, None)]))?;
-    let every: Vec<Snapshot> = standing.iter().filter_map(Snapshot::of).collect();
+    let every = manifests(&standing);
     let mut listed = if args.all { every } else { of_site(&site, every)? };
     listed.sort_by(|one, other| (&one.name, &one.created).cmp(&(&other.name, &other.created)));
     if args.quiet {

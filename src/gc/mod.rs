@@ -147,9 +147,8 @@ pub async fn old_images(engine: &Engine, needed: &BTreeSet<String>) -> Result<Ve
 /// Base snapshots that no sandbox stands on, and that are not of these days: the next `up` that needs one makes it again.
 pub async fn unused_snapshots(engine: &Engine) -> Result<Vec<Snapshot>> {
     let all = engine.volumes(&[(labels::LAYERS, None)]).await?;
-    let name = |snapshot: &Snapshot| Snapshot::manifest_name(&snapshot.key);
     let is_used = |snapshot: &Snapshot| {
-        let used = snapshot::standing_on(all.iter().filter(|volume| volume.name != name(snapshot)));
+        let used = snapshot::standing_on(all.iter().filter(|volume| volume.name != snapshot.manifest_name()));
         snapshot.layers().any(|layer| used.contains(layer))
     };
     let youngest = Timestamp::now().checked_sub(SNAPSHOT_KEPT).unwrap_or(Timestamp::MIN);

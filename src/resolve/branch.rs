@@ -1,6 +1,6 @@
 //! What git has to say about a task: whether there is a sandbox, and where its branch comes from.
 
-use super::{Ask, COMPOSE_FILE, Ground, password};
+use super::{Ask, COMPOSE_FILE, Ground, nonce, password};
 use crate::error::{Error, Kind, Result};
 use crate::event::Sink;
 use crate::git::{BranchSource, CommitId, Fetched};
@@ -32,7 +32,7 @@ pub async fn ask_git(site: &Site, ask: &Ask, may_fetch: bool, events: &Sink) -> 
         rails = site.repo.tracks(&head, "bin/rails")? && site.repo.tracks(&head, "config/application.rb")?;
     }
     let created = jiff::Timestamp::now().strftime("%FT%TZ").to_string();
-    let nonce = password()?.to_ascii_lowercase().chars().take(8).collect();
+    let nonce = nonce()?;
     Ok(Ground { branch, rails, password: Secret(password()?), created, nonce })
 }
 

@@ -332,6 +332,11 @@ fn check_parent(path: &Path) -> Result<()> {
         .map_err(|cause| refused("is not writable").because(std::io::Error::from(cause)))
 }
 
+/// A word that no other run has.
+pub fn nonce() -> Result<String> {
+    Ok(password()?.to_ascii_lowercase().chars().take(8).collect())
+}
+
 /// Letters and digits, evenly spread.
 fn password() -> Result<String> {
     const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";

@@ -224,6 +224,11 @@ pub fn layer_name(rest: &str, pooled: bool) -> String {
     in_pool(&format!("{LAYER}{rest}"), pooled)
 }
 
+/// What the manifest of a snapshot is called.
+pub(super) fn manifest_name(rest: &str, pooled: bool) -> String {
+    in_pool(&format!("sandbox_snapshot_{rest}"), pooled)
+}
+
 fn in_pool(name: &str, pooled: bool) -> String {
     if pooled { name.replacen("sandbox_", POOLED, 1) } else { name.to_owned() }
 }

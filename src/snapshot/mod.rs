@@ -82,10 +82,16 @@ pub struct Frozen {
 }
 
 impl Snapshot {
-    /// What the manifest of a key is called.
+    /// What its manifest is called.
     #[must_use]
-    pub fn manifest_name(key: &str) -> String {
-        format!("sandbox_snapshot_{}", short(key))
+    pub fn manifest_name(&self) -> String {
+        clone::manifest_name(short(&self.key), self.is_pooled())
+    }
+
+    /// Whether it is in the pool.
+    #[must_use]
+    pub fn is_pooled(&self) -> bool {
+        self.layers().all(is_pooled)
     }
 
     /// The key of what somebody saves under a name in a repository.
@@ -186,7 +192,16 @@ pub fn checked_name(name: &str) -> Result<String> {
 pub fn whole(standing: &[Volume], layers: &[Volume]) -> Vec<Snapshot> {
     let there: BTreeSet<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
     let is_whole = |snapshot: &Snapshot| snapshot.layers().all(|layer| there.contains(layer));
-    standing.iter().filter_map(Snapshot::of).filter(is_whole).collect()
+    manifests(standing).into_iter().filter(is_whole).collect()
+}
+
+/// The snapshots among volumes that name layers. One that has been put into the pool is there, whatever is left of it elsewhere.
+#[must_use]
+pub fn manifests(standing: &[Volume]) -> Vec<Snapshot> {
+    let (pooled, others): (Vec<Snapshot>, Vec<Snapshot>) =
+        standing.iter().filter_map(Snapshot::of).partition(Snapshot::is_pooled);
+    let keys: BTreeSet<String> = pooled.iter().map(|it| it.key.clone()).collect();
+    pooled.into_iter().chain(others.into_iter().filter(|it| !keys.contains(&it.key))).collect()
 }
 
 /// So much of a key as stands in names.
@@ -229,8 +244,32 @@ mod tests {
         let manifest = Volume { labels: base.labels().unwrap(), ..Volume::default() };
         assert_eq!(Snapshot::of(&manifest).as_ref(), Some(&base));
         assert_eq!(base.title(), "0123456789abcdef (postgres)");
-        assert_eq!(Snapshot::manifest_name(&base.key), "sandbox_snapshot_0123456789abcdef");
+        assert_eq!(base.manifest_name(), "sandbox_snapshot_0123456789abcdef");
         assert_eq!(Snapshot::of(&Volume::default()), None);
+    }
+
+    #[test]
+    fn a_snapshot_that_is_in_the_pool_is_not_elsewhere_too() {
+        let of = |layer: &str, name: &str| {
+            let frozen = Frozen {
+                volume: "data".into(),
+                service: "redis".into(),
+                image: "redis".into(),
+                layers: vec![layer.into()],
+                root: None,
+                databases: Vec::new(),
+                copied: false,
+            };
+            let (key, name) = (Snapshot::key_of("/a", name), Some(name.to_owned()));
+            let created = "2026-01-01T00:00:00Z".into();
+            Snapshot { key, kind: Kind::Saved, repo: Some("/a".into()), name, created, frozen: vec![frozen] }
+        };
+        let (old, moved) = (of("sandbox_layer_x", "x"), of("sandbox_pooled_layer_x", "x"));
+        let other = of("sandbox_upper_y", "y");
+        let manifest = |it: &Snapshot| Volume { labels: it.labels().unwrap(), ..Volume::default() };
+        let all = [&old, &moved, &other].map(manifest);
+        assert_eq!(manifests(&all), [moved.clone(), other]);
+        assert_ne!(old.manifest_name(), moved.manifest_name());
     }
 
     #[test]

@@ -73,6 +73,11 @@ impl Real<'_> {
         pool::create(self, size_bytes, ticker).await
     }
 
+    /// Puts a snapshot into the pool. What is made for it bears a word of this run's own.
+    pub async fn move_into_pool(&self, snapshot: &Snapshot, nonce: &str, ticker: &Ticker) -> Result<()> {
+        Box::pin(snapshots::move_into_pool(self, snapshot, nonce, ticker)).await
+    }
+
     /// How full the pool is.
     pub async fn pool_usage(&self) -> Result<Usage> {
         pool::usage(self.engine).await

@@ -5,6 +5,7 @@
 
 mod copies;
 mod flatten;
+mod moves;
 mod sizes;
 mod sweep;
 mod uppers;
@@ -25,6 +26,7 @@ use sweep::{lock_label, lock_path, sweep};
 use uppers::Filler;
 
 pub(super) use flatten::flatten;
+pub(super) use moves::move_into_pool;
 pub(super) use sizes::{COUNTING, sizes_of};
 pub(super) use sweep::{remove, sweep_abandoned, sweep_layers};
 pub(super) use uppers::{has_its_layers, make_upper};
@@ -125,7 +127,7 @@ async fn make(world: &Real<'_>, base: &BaseWanted, ticker: &Ticker) -> Result<()
 
 /// Makes the manifest of a snapshot. Whether it is this one's: another may have been faster.
 async fn put_manifest(engine: &Engine, snapshot: &Snapshot) -> Result<bool> {
-    let name = Snapshot::manifest_name(&snapshot.key);
+    let name = snapshot.manifest_name();
     // One whose layers are gone cannot be changed, only replaced.
     if let Some(there) = engine.volume(&name).await? {
         if Snapshot::of(&there).is_none_or(|there| there.key != snapshot.key) {

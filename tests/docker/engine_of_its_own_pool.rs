@@ -137,6 +137,41 @@ fn after_a_reboot_the_pool_is_attached_before_anything_starts() {
     assert_eq!(remains(&engine), "");
 }
 
+#[test]
+fn snapshots_that_were_there_before_a_pool_are_put_into_it() {
+    let yard = Yard::new("pool-later");
+    let engine = OwnEngine::start(&yard);
+    engine.sandbox(&["up", "a"]).ok();
+    sql(&engine, "a", TABLE);
+    engine.sandbox(&["snapshot", "save", "a", "one"]).ok();
+    sql(&engine, "a", "DELETE FROM numbers WHERE id > 30000");
+    engine.sandbox(&["snapshot", "save", "a", "two"]).ok();
+    let count = |task: &str| sql(&engine, task, "SELECT count(*) FROM numbers");
+    let made = engine.sandbox(&["pool", "create", "--size", "4g"]).ok();
+    assert!(made.stderr.contains("the snapshot one is in the pool now"), "{made}");
+    assert!(made.stderr.contains("`sandbox reset a two` puts it there too"), "{made}");
+    assert_eq!(pool(&engine)["snapshots"], 2);
+    // What stands elsewhere goes on there, and lets go of it when it is reset.
+    assert_eq!(count("a"), "30000");
+    for (task, snapshot, rows) in [("b", "one", "60000"), ("c", "two", "30000")] {
+        let before = used_mb(&engine);
+        engine.sandbox(&["up", task, "--snapshot", snapshot]).ok();
+        assert_eq!(count(task), rows);
+        assert!(used_mb(&engine) < before + ROWS_MB / 2);
+    }
+    engine.sandbox(&["reset", "a", "two"]).ok();
+    assert_eq!(count("a"), "30000");
+    let volumes = engine.docker(&["volume", "ls", "--quiet"]);
+    let outside =
+        volumes.lines().filter(|name| name.starts_with("sandbox_upper_") || name.starts_with("sandbox_layer_"));
+    assert_eq!(outside.filter(|name| !name.starts_with("sandbox_layer_")).count(), 0, "{volumes}");
+    engine.sandbox(&["pool", "create"]).ends_with(19);
+    engine.sandbox(&["rm", "--force", "a", "b", "c"]).ok();
+    engine.sandbox(&["snapshot", "rm", "one", "two"]).ok();
+    engine.sandbox(&["pool", "rm"]).ok();
+    assert_eq!(engine.has(None), [""; 0]);
+}
+
 /// More than fits into what is left.
 const TOO_MUCH: &str = "CREATE TABLE numbers AS SELECT n, repeat('x', 1000) FROM generate_series(1, 1000000) n";
 

@@ -15,20 +15,21 @@ const FROM: &str = "/from";
 /// stands on it afterwards is taken for whole, so it is on the disk before.
 const COPY: &str = r#"
 set -e
-rm -rf /to/upper /to/work
-mkdir /to/upper /to/work
+# What a run that was killed has left.
+find /to -mindepth 1 -delete
+mkdir -p "$2"
 total=$(du -sk "$1" | cut -f 1)
-(cp -a --reflink=auto "$1/." /to/upper/ 2>/dev/null || cp -a "$1/." /to/upper/) &
+(cp -a --reflink=auto "$1/." "$2/" 2>/dev/null || cp -a "$1/." "$2/") &
 copying=$!
 while kill -0 "$copying" 2>/dev/null; do
-  echo "$(du -sk /to/upper | cut -f 1) $total"
+  echo "$(du -sk "$2" | cut -f 1) $total"
   sleep 0.1
 done
 wait "$copying"
-sync -f /to/upper 2>/dev/null || sync
+sync -f "$2" 2>/dev/null || sync
 "#;
 
-/// Layers whose content is put into an upper.
+/// Layers whose content is put into one, as one or as an upper.
 pub(super) struct Copying<'a> {
     /// What the container is called that does it.
     pub(super) name: &'a str,
@@ -40,7 +41,7 @@ pub(super) struct Copying<'a> {
     pub(super) layers: &'a [String],
     /// A volume through which they are seen as one, where there are several.
     pub(super) view: Option<&'a VolumeSpec>,
-    /// The upper, a volume that is there and is nobody's yet.
+    /// A volume that is there and is nobody's yet.
     pub(super) to: &'a str,
 }
 
@@ -72,7 +73,7 @@ impl Copying<'_> {
             name: self.name.to_owned(),
             image: self.image.to_owned(),
             entrypoint: Some(vec!["sh".into(), "-c".into()]),
-            command: Some(vec![COPY.into(), "sh".into(), place.to_owned()]),
+            command: Some(vec![COPY.into(), "sh".into(), place.to_owned(), format!("/to{}", data_in(self.to))]),
             user: Some("0:0".into()),
             network_mode: Some("none".into()),
             labels: self.labels.clone(),

@@ -123,7 +123,7 @@ pub(in crate::world) async fn remove(world: &Real<'_>, snapshot: &Snapshot) -> R
     let engine = world.engine;
     let purpose = format!("sandbox, removing the snapshot {}", snapshot.title());
     let lock = Lock::acquire(&lock_path(world, &snapshot.key), &purpose, PATIENCE, |_| {}).await?;
-    let name = Snapshot::manifest_name(&snapshot.key);
+    let name = snapshot.manifest_name();
     let removed = async {
         // Another may have removed it meanwhile, and a third one saved another of that name.
         if engine.volume(&name).await?.as_ref().and_then(Snapshot::of).as_ref() != Some(snapshot) {
@@ -133,19 +133,29 @@ pub(in crate::world) async fn remove(world: &Real<'_>, snapshot: &Snapshot) -> R
         if standing.iter().filter_map(Clone::of).any(|clone| snapshot.is_below(&clone)) {
             return Ok(false);
         }
-        // First of all: from then on nobody begins to stand on it. Whoever had begun is seen by what it writes into.
-        engine.remove_volume(&name).await?;
-        for layer in snapshot.layers().filter(|layer| !is_upper(layer)) {
-            if !used_layers(engine).await?.contains(layer) {
-                pool::remove_volume(engine, layer).await?;
-            }
+        // What it was before it came into the pool, of which a run that was killed has left the manifest.
+        for other in standing.iter().filter_map(Snapshot::of).filter(|it| it.key == snapshot.key && *it != *snapshot) {
+            forget(world, &other).await?;
         }
-        // What a sandbox wrote goes under that one's lock: it may be about to write into another of that name.
-        sweep_layers(world).await.map(|()| true)
+        forget(world, snapshot).await.map(|()| true)
     };
     let removed = removed.await;
     lock.remove();
     removed
+}
+
+/// Removes the manifest of a snapshot, and of its layers those on which nothing else stands.
+pub(super) async fn forget(world: &Real<'_>, snapshot: &Snapshot) -> Result<()> {
+    let engine = world.engine;
+    // First of all: from then on nobody begins to stand on it. Whoever had begun is seen by what it writes into.
+    engine.remove_volume(&snapshot.manifest_name()).await?;
+    for layer in snapshot.layers().filter(|layer| !is_upper(layer)) {
+        if !used_layers(engine).await?.contains(layer) {
+            pool::remove_volume(engine, layer).await?;
+        }
+    }
+    // What a sandbox wrote goes under that one's lock: it may be about to write into another of that name.
+    sweep_layers(world).await
 }
 
 /// Which lock it is, on this machine and in this file system.

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Ticker;
 use crate::locks::Lock;
 use crate::plan::action::{Content, UpperSpec};
-use crate::snapshot::{BELOW, Part, Snapshot, data_in, is_pooled, is_upper};
+use crate::snapshot::{BELOW, Part, Snapshot, data_in, is_pooled, is_upper, short};
 use crate::world::perform::{belongs, not_ours};
 use crate::world::{Real, pool, throw_away};
 
@@ -27,8 +27,8 @@ pub(in crate::world) async fn make_upper(world: &Real<'_>, spec: &UpperSpec, tic
     let mut upper = spec.volume.clone();
     upper.labels.insert(labels::LOCK.to_owned(), path_label(&world.site.lock_path(&spec.of)));
     let upper = &upper;
-    let name = Snapshot::manifest_name(&spec.snapshot);
-    let changed = || Setback::Meanwhile(format!("the snapshot {name} was removed or replaced just now"));
+    let changed =
+        || Setback::Meanwhile(format!("the snapshot {} was removed or replaced just now", short(&spec.snapshot)));
     let whole = async || {
         if !spec.has_manifest {
             return Ok(true);

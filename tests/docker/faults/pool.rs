@@ -13,12 +13,14 @@ struct Case<'a> {
     begin: &'a dyn Fn(),
     /// What is checked afterwards, whether it was killed or not.
     check: &'a dyn Fn(),
+    /// Every so manieth request is one, unless all are wanted.
+    every: usize,
 }
 
 impl Case<'_> {
-    /// Tries the points, every so manieth unless all are wanted. How many there were.
+    /// Tries the points. How many there were.
     fn try_all(&self, yard: &Yard, engine: &OwnEngine<'_>) -> usize {
-        let every = if super::all_are_wanted() { 1 } else { 6 };
+        let every = if super::all_are_wanted() { 1 } else { self.every };
         let mut tried = 0;
         for number in (1..).step_by(every) {
             for when in [When::Before, When::After] {
@@ -43,6 +45,44 @@ impl Case<'_> {
 }
 
 #[test]
+fn snapshots_on_their_way_into_the_pool_are_in_it_or_where_they_were() {
+    let yard = Yard::new("pool-moving");
+    let engine = OwnEngine::start(&yard);
+    engine.sandbox(&["up", "a"]).ok();
+    let sql = |task: &str, statement: &str| {
+        let client = ["psql", "-U", "postgres", "-XqAt", "-c", statement];
+        engine.sandbox(&[&["exec", task, "--service", "postgres", "--"][..], &client].concat()).ok()
+    };
+    sql("a", "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('kept')");
+    let create = ["pool", "create", "--size", "1g"];
+    let begin = || drop(engine.sandbox(&["snapshot", "save", "a", "it"]).ok());
+    let listed = || engine.sandbox(&["snapshot", "ls", "--json"]).ok().json()["snapshots"].clone();
+    let check = || {
+        let [snapshot] = &*listed().as_array().unwrap().clone() else { panic!("{}", listed()) };
+        assert_eq!((&snapshot["name"], &snapshot["whole"]), (&"it".into(), &true.into()));
+        let ran = engine.sandbox(&create);
+        assert!(matches!(ran.code, Some(0 | 19)), "{ran}");
+        engine.sandbox(&["up", "b", "--snapshot", "it"]).ok();
+        assert_eq!(sql("b", "SELECT text FROM notes").stdout, "kept\n");
+        engine.sandbox(&["rm", "b"]).ok();
+        engine.sandbox(&["reset", "--fresh", "a"]).ok();
+        sql("a", "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('kept')");
+        engine.sandbox(&["snapshot", "rm", "it"]).ok();
+        assert_eq!(listed(), serde_json::json!([]));
+        let volumes = engine.docker(&["volume", "ls", "--quiet"]);
+        let left: Vec<&str> = volumes.lines().filter(|it| it.contains("_copy") || it.contains("_view")).collect();
+        assert_eq!(left, [""; 0]);
+        engine.sandbox(&["down", "-v", "a"]).ok();
+        engine.sandbox(&["pool", "rm"]).ok();
+        engine.sandbox(&["up", "a"]).ok();
+        sql("a", "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('kept')");
+    };
+    let tried = Case { words: &create, begin: &begin, check: &check, every: 20 }.try_all(&yard, &engine);
+    println!("kill points of snapshots being put into a pool: {tried} tried, all converged");
+    assert!(tried > 2);
+}
+
+#[test]
 fn a_pool_that_is_cut_short_is_completed_or_taken_apart() {
     let yard = Yard::new("pool-killed");
     let engine = OwnEngine::start(&yard);
@@ -63,13 +103,14 @@ fn a_pool_that_is_cut_short_is_completed_or_taken_apart() {
         engine.sandbox(&["pool", "show"]).ok();
         nothing();
     };
-    let made = Case { words: &create, begin: &|| {}, check: &made }.try_all(&yard, &engine);
+    let made = Case { words: &create, begin: &|| {}, check: &made, every: 6 }.try_all(&yard, &engine);
     let there = || drop(engine.sandbox(&create).ok());
-    let removed = Case { words: &["pool", "rm"], begin: &there, check: &nothing }.try_all(&yard, &engine);
+    let removed = Case { words: &["pool", "rm"], begin: &there, check: &nothing, every: 6 }.try_all(&yard, &engine);
     there();
     let attached = || drop(engine.sandbox(&["pool", "show"]).ok());
     let let_go = || engine.let_go_of_the_pool();
-    let attached = Case { words: &["pool", "show"], begin: &let_go, check: &attached }.try_all(&yard, &engine);
+    let attached =
+        Case { words: &["pool", "show"], begin: &let_go, check: &attached, every: 6 }.try_all(&yard, &engine);
     nothing();
     println!("kill points of pool create, rm and show: {made}, {removed} and {attached} tried, all converged");
     assert!(made > 2 && removed > 2 && attached > 2);
