@@ -25,24 +25,24 @@ pub enum Kept {
 }
 
 impl Kept {
-    /// How it is on an engine, as far as can be told: whether it can mount overlays is tried with the first base snapshot.
-    pub async fn look(engine: &Engine, storage: Storage) -> Result<Kept> {
+    /// How it is on an engine; none where that cannot be told. Whether it can mount overlays is tried with the first base snapshot.
+    pub async fn look(engine: &Engine, storage: Storage) -> Result<Option<Kept>> {
         if storage == Storage::Copy {
-            return Ok(Kept::CopiesAsSet);
+            return Ok(Some(Kept::CopiesAsSet));
         }
         if engine.inspect(POOL).await?.is_some_and(|it| it.labels.contains_key(labels::POOL)) {
-            return Ok(Kept::Pool);
+            return Ok(Some(Kept::Pool));
         }
         let manifests = engine.volumes(&[(labels::FROZEN, None)]).await?;
         if manifests.iter().filter_map(Snapshot::of).flat_map(|it| it.frozen).any(|frozen| frozen.copied) {
-            return Ok(Kept::Copies);
+            return Ok(Some(Kept::Copies));
         }
         let root = engine.facts().await?.root_dir;
-        Ok(match rustix::fs::statfs(&root).map(|it| it.f_type) {
-            Ok(XFS) => Kept::Reflinks("xfs"),
-            Ok(BTRFS) => Kept::Reflinks("btrfs"),
+        Ok(rustix::fs::statfs(&root).ok().map(|it| match it.f_type {
+            XFS => Kept::Reflinks("xfs"),
+            BTRFS => Kept::Reflinks("btrfs"),
             _ => Kept::Overlays,
-        })
+        }))
     }
 
     /// The same, for people.

@@ -133,7 +133,7 @@ async fn of_engine(engine: &Engine, site: Option<&Site>) -> Vec<Check> {
 
 /// Where data is kept, and what that costs; nothing where it cannot be told.
 async fn storage(engine: &Engine, storage: Storage) -> Option<Check> {
-    let kept = Kept::look(engine, storage).await.ok()?;
+    let kept = Kept::look(engine, storage).await.ok()??;
     let hints = kept.hint().map(str::to_owned).into_iter().collect();
     Some(Check { what: "storage", verdict: Verdict::Ok, found: kept.in_words(), hints, kind: None })
 }

@@ -205,7 +205,9 @@ async fn ls(args: &LsArgs, context: &Context) -> Result<()> {
         table.row(&row.cells());
     }
     report::data(&table.text())?;
-    context.events.info(Kept::look(&engine, site.settings.storage).await?.in_words());
+    if let Some(kept) = Kept::look(&engine, site.settings.storage).await? {
+        context.events.info(kept.in_words());
+    }
     Ok(())
 }
 

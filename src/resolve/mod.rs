@@ -110,14 +110,7 @@ pub async fn resolve(
     if let Some(data) = &ask.data {
         record.pending = Some(data.after(record.pending.take()));
     }
-    let path = match &sandbox {
-        Some(sandbox) if sandbox.worktree.presence == Presence::Unknown => return Err(out_of_sight(sandbox)),
-        Some(sandbox) if sandbox.worktree.is_gone() && !sandbox.is_on_its_file_system() => {
-            return Err(out_of_sight(sandbox));
-        }
-        Some(sandbox) => sandbox.worktree.path.clone(),
-        None => site.worktrees_root().join(&record.claim.names.directory),
-    };
+    let path = worktree_path(site, sandbox.as_ref(), &record)?;
     if sandbox.as_ref().is_none_or(|sandbox| !sandbox.worktree.is_gone()) {
         record.file_system = path.ancestors().find_map(file_system);
     }
@@ -157,6 +150,16 @@ pub async fn resolve(
         record,
         files,
     })
+}
+
+/// Where the worktree is, or is to be.
+fn worktree_path(site: &Site, sandbox: Option<&Sandbox>, record: &Record) -> Result<PathBuf> {
+    let Some(sandbox) = sandbox else { return Ok(site.worktrees_root().join(&record.claim.names.directory)) };
+    let worktree = &sandbox.worktree;
+    if worktree.presence == Presence::Unknown || worktree.is_gone() && !sandbox.is_on_its_file_system() {
+        return Err(out_of_sight(sandbox));
+    }
+    Ok(worktree.path.clone())
 }
 
 fn out_of_sight(sandbox: &Sandbox) -> Error {

@@ -12,6 +12,7 @@
 
 mod base;
 mod clone;
+mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,10 +20,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use base::{BaseWanted, Shape, Standing, database_names};
-pub use clone::{
-    BELOW, Clone, POOL, Part, can_be_told, data_in, driver_opts, generation, is_pooled, is_upper, layer_name, nth,
-    own_uppers, standing_on, tasks_of, upper_name,
-};
+pub use clone::{BELOW, Clone, can_be_told, own_uppers, standing_on, tasks_of};
+pub use names::{POOL, Part, data_in, driver_opts, generation, is_pooled, is_upper, layer_name, nth, upper_name};
 
 use crate::engine::{Root, Volume, labels};
 use crate::error::{Error, Kind as ErrorKind, Result};
@@ -85,7 +84,7 @@ impl Snapshot {
     /// What its manifest is called.
     #[must_use]
     pub fn manifest_name(&self) -> String {
-        clone::manifest_name(short(&self.key), self.is_pooled())
+        names::manifest_name(short(&self.key), self.is_pooled())
     }
 
     /// Whether it is in the pool.
