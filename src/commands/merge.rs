@@ -85,7 +85,11 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     let removed = match &engine {
         Some(engine) => {
             let removal = Removal { merged: true, ..rm::plain_removal(&site) };
-            Some(rm::remove(&Real { engine, site: &site }, &task, &removal, context).await?)
+            let world = Real { engine, site: &site };
+            let removed = rm::remove(&world, &task, &removal, context).await?;
+            // What cannot go yet goes with another.
+            let _ = world.tidy_layers().await;
+            Some(removed)
         }
         None => None,
     };

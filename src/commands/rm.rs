@@ -74,6 +74,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
             Err(error) => failed.push(error),
         }
     }
+    // They may have been the last that stood on what others had written. What cannot go yet goes with another.
+    let _ = world.tidy_layers().await;
     if context.globals.json && !removed.is_empty() {
         report::document("removed", &removed)?;
     }
@@ -104,7 +106,8 @@ async fn print_plans(world: &Real<'_>, tasks: &[TaskName], removal: &Removal, co
     context.dry_run(&plans)
 }
 
-/// Removes one, and proves it: also what `merge` ends with.
+/// Removes one, and proves it: also what `merge` ends with. What others had written and it alone stood on is left to
+/// [`Real::tidy_layers`].
 pub(super) async fn remove(world: &Real<'_>, task: &TaskName, removal: &Removal, context: &Context) -> Result<Value> {
     let identity = world.site.identity(task)?;
     let lock = context.hold(world.site, world.engine, &identity, "rm").await?;
@@ -119,8 +122,6 @@ pub(super) async fn remove(world: &Real<'_>, task: &TaskName, removal: &Removal,
         lock.let_go(&result);
     }
     let before = result?.ok_or_else(|| nothing_there(world.site, task))?;
-    // It may have been the last that stood on what others had written. What cannot go yet goes with another.
-    let _ = world.tidy_layers().await;
     let trash = world.site.trash()?;
     let entry = trash.iter().find(|entry| entry.key.name == task.as_str() && entry.key.time == removal.time);
     for stash in world.site.repo.stashes_on(task.as_str()).await? {

@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::plot::{Line, Plot};
 use crate::{Bench, Result, Row, median, run, timed};
 
 /// The size of the database, unless `BENCH_DATABASE_MB` says another.
@@ -10,6 +11,9 @@ const USUAL_MB: u64 = 2048;
 
 /// Rounds of what takes seconds each.
 const ROUNDS: usize = 3;
+
+/// What part of the size it is looked at on the way.
+const PARTS: [u64; 4] = [16, 4, 2, 1];
 
 /// How many snapshots stand on one another.
 const DEPTH: usize = 12;
@@ -21,34 +25,86 @@ pub(crate) fn megabytes() -> u64 {
 
 impl Bench {
     /// All of it. `empty` is what an `up` with empty databases takes.
-    pub(crate) fn large(&self, empty: Duration) -> Result<Vec<Row>> {
+    pub(crate) fn large(&self, empty: Duration) -> Result<(Vec<Row>, Plot)> {
         let mut rows = Vec::new();
-        self.fill("big")?;
+        let mut lines = self.fill("big", "overlay")?;
         let copies = self.copies()?;
         rows.extend(self.on_storage("overlay", empty, &copies)?);
         rows.extend(self.deep()?);
-        run(self.sandbox(&["rm", "big"]))?;
+        self.empty("overlay")?;
         run(self.sandbox(&["pool", "create", "--size", "16g"]))?;
-        self.fill("big")?;
+        lines.extend(self.fill("big", "pool")?);
         rows.extend(self.on_storage("pool", empty, &copies)?);
-        run(self.sandbox(&["rm", "big"]))?;
+        self.empty("pool")?;
         run(self.sandbox(&["pool", "rm"]))?;
-        Ok(rows)
+        let title = "What a database costs that a sandbox begins with".to_owned();
+        Ok((rows, Plot { name: "bench-by-size", title, x: "MB of the table", lines }))
     }
 
-    /// A sandbox with the large table.
-    fn fill(&self, task: &str) -> Result<()> {
+    /// A sandbox with the large table, which grows; and what it costs at some of its sizes to begin with it.
+    fn fill(&self, task: &str, storage: &str) -> Result<Vec<Line>> {
         run(self.sandbox(&["up", task]))?;
-        let rows = megabytes() * 1024;
-        self.sql(
-            task,
-            &format!(
-                "SET synchronous_commit = off; CREATE TABLE large (id bigint, number int, text text); \
-                 INSERT INTO large SELECT n, n, repeat('x', 900) FROM generate_series(1, {rows}) n; \
-                 ALTER TABLE large ADD PRIMARY KEY (id); CHECKPOINT"
-            ),
-        )
-        .map(drop)
+        self.sql(task, "CREATE TABLE large (id bigint PRIMARY KEY, number int, text text)")?;
+        let mut lines = [
+            format!("`up --snapshot`, {storage}"),
+            format!("the same and the first indexed SELECT, {storage}"),
+            "plain copy".to_owned(),
+        ]
+        .map(|what| Line { what, points: Vec::new() });
+        let mut filled = 0;
+        for part in PARTS {
+            let rows = megabytes() * 1024 / part;
+            self.sql(
+                task,
+                &format!(
+                    "SET synchronous_commit = off; INSERT INTO large SELECT n, n, repeat('x', 900) \
+                     FROM generate_series({filled} + 1, {rows}) n; CHECKPOINT"
+                ),
+            )?;
+            filled = rows;
+            let times = self.grown(task, &format!("{storage}-{part}"))?;
+            let size = u32::try_from(rows / 1024)?;
+            for (line, time) in lines.iter_mut().zip(times) {
+                line.points.push((size, time));
+            }
+        }
+        let [up, select, copy] = lines;
+        Ok(if storage == "overlay" { vec![copy, up, select] } else { vec![up, select] })
+    }
+
+    /// Removes what was filled, and what was saved of it on the way.
+    fn empty(&self, storage: &str) -> Result<()> {
+        run(self.sandbox(&["rm", "big"]))?;
+        for part in PARTS {
+            run(self.sandbox(&["snapshot", "rm", &format!("{storage}-{part}")]))?;
+        }
+        Ok(())
+    }
+
+    /// What it costs now to begin with a task's database, to ask it something, and to copy it plainly.
+    fn grown(&self, task: &str, name: &str) -> Result<[Duration; 3]> {
+        let copy = self.plain_copy(task)?;
+        run(self.sandbox(&["snapshot", "save", task, name]))?;
+        let mut times: [Vec<Duration>; 2] = Default::default();
+        for round in 0..ROUNDS {
+            let new = format!("{name}-{round}");
+            let up = timed(self.sandbox(&["up", &new, "--snapshot", name]))?;
+            let select = self.sql(&new, "SELECT number FROM large WHERE id = 7777")?;
+            times[0].push(up);
+            times[1].push(up + select);
+            run(self.sandbox(&["rm", &new]))?;
+        }
+        let [up, select] = times.map(median);
+        Ok([up, select, copy])
+    }
+
+    /// How long it takes to copy the files of a task's database.
+    fn plain_copy(&self, task: &str) -> Result<Duration> {
+        let shell = |line: &str| self.sandbox(&["exec", task, "--service", "postgres", "--", "sh", "-c", line]);
+        let copied =
+            timed(shell("mkdir /tmp/copy && cp -a /var/lib/postgresql/data/base /tmp/copy/ && sync /tmp/copy"))?;
+        run(shell("rm -rf /tmp/copy"))?;
+        Ok(copied)
     }
 
     fn on_storage(
@@ -103,10 +159,11 @@ impl Bench {
         run(shell("dropdb -U postgres restored"))?;
         let template = timed(shell(&format!("d={database}; createdb -U postgres -T \"$d\" copied")))?;
         run(shell("dropdb -U postgres copied"))?;
-        let copied =
-            timed(shell("mkdir /tmp/copy && cp -a /var/lib/postgresql/data/base /tmp/copy/ && sync /tmp/copy"))?;
-        run(shell("rm -rf /tmp/copy"))?;
-        Ok(vec![("plain copy", copied), ("pg_dump | pg_restore", restored), ("CREATE DATABASE … TEMPLATE", template)])
+        Ok(vec![
+            ("plain copy", self.plain_copy("big")?),
+            ("pg_dump | pg_restore", restored),
+            ("CREATE DATABASE … TEMPLATE", template),
+        ])
     }
 
     /// Snapshots that stand on one another.

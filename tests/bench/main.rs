@@ -1,17 +1,21 @@
 //! `make bench`: what a command costs, beside what a user would run instead, in one run on one machine.
 //!
 //! Rounds alternate, so that whatever else the machine does falls on both sides. Medians and ratios go to stdout as a
-//! table and to `target/bench.json`. Needs an engine, the images, and a Docker Compose v2 client, whose path is in
+//! table and to `target/bench.json`; what it costs to grow is drawn beside that. Needs an engine, the images, and a Docker Compose v2 client, whose path is in
 //! `COMPOSE`; `make bench` sees to all three.
 #![expect(clippy::print_stdout, reason = "a table on stdout is what it is for")]
 
 mod large;
 mod many;
+mod plot;
+mod worktree;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
+
+use plot::Plot;
 
 const ROUNDS: usize = 7;
 
@@ -21,11 +25,15 @@ fn main() -> Result<()> {
     let bench = Bench::new()?;
     let measured = bench.measure();
     bench.sweep();
-    let rows = measured?;
+    let (rows, plots) = measured?;
     print(&rows);
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench.json");
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    let path = target.join("bench.json");
     std::fs::write(&path, serde_json::to_string_pretty(&rows.iter().map(Row::json).collect::<Vec<_>>())?)?;
     println!("\nwritten to {}", path.display());
+    for plot in plots {
+        println!("drawn in {}", plot.write(&target)?.display());
+    }
     Ok(())
 }
 
@@ -145,15 +153,20 @@ impl Bench {
         compose
     }
 
-    fn measure(&self) -> Result<Vec<Row>> {
+    fn measure(&self) -> Result<(Vec<Row>, Vec<Plot>)> {
         let images = self.images()?;
         let mut rows = self.life_of_a_stack(&images)?;
         rows.push(Row::new("`--help`", self.median(&["--help"])?).within(10));
-        rows.extend(self.many()?);
+        let (many, by_count) = self.many()?;
+        rows.extend(many);
+        let mut plots = vec![by_count];
         if large::megabytes() > 0 {
-            rows.extend(self.large(rows[0].ours)?);
+            let (large, by_size) = self.large(rows[0].ours)?;
+            rows.extend(large);
+            plots.push(by_size);
         }
-        Ok(rows)
+        rows.extend(self.large_worktree()?);
+        Ok((rows, plots))
     }
 
     fn life_of_a_stack(&self, images: &[(String, String)]) -> Result<Vec<Row>> {

@@ -1,10 +1,12 @@
 //! What it costs to have many sandboxes: time, memory and disk, and `ls` of them.
 
 use std::process::Command;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::{Bench, Result, Row, run, timed};
+use crate::plot::{Line, Plot};
+use crate::{Bench, Result, Row, median, run, timed};
 
 /// How many at most, unless `BENCH_SANDBOXES` says another number.
 const USUAL: usize = 200;
@@ -15,24 +17,34 @@ const STATIONS: [usize; 4] = [1, 20, 100, 200];
 /// How many are brought up at one time.
 const WORKERS: usize = 2;
 
+/// The median of so many is a point.
+const TOGETHER: usize = 10;
+
 fn wanted() -> usize {
     std::env::var("BENCH_SANDBOXES").ok().and_then(|text| text.parse().ok()).unwrap_or(USUAL)
 }
 
 impl Bench {
     /// All of them at one time, each with data of its own; then none.
-    pub(crate) fn many(&self) -> Result<Vec<Row>> {
+    pub(crate) fn many(&self) -> Result<(Vec<Row>, Plot)> {
         let mut rows = Vec::new();
+        let ups = Mutex::new(Vec::new());
+        let mut listings = Vec::new();
         let before = available_mb()?;
         let (mut up, mut there) = (std::time::Duration::ZERO, 0);
         for station in STATIONS.into_iter().filter(|station| *station <= wanted()) {
             let begun = Instant::now();
-            self.each(there..station, |bench, task| run(bench.sandbox(&["up", task])).map(drop))?;
+            self.each(there..station, |bench, task| {
+                let time = timed(bench.sandbox(&["up", task]))?;
+                ups.lock().map_err(|_| "a worker panicked")?.push(time);
+                Ok(())
+            })?;
             up += begun.elapsed();
             there = station;
             let memory = before.saturating_sub(available_mb()?) / there as u64;
             let disk = self.written_mb()? / there as u64;
             let ls = Row::new(format!("`ls` with {there}"), self.median(&["ls"])?);
+            listings.push((u32::try_from(there)?, ls.ours));
             let note = Some(format!("{memory} MB of memory and {disk} MB of disk a sandbox"));
             rows.push(Row { note, ..if there == 20 { ls.within(50) } else { ls } });
             if there == 20 {
@@ -55,7 +67,17 @@ impl Bench {
         if !run(left)?.stdout.is_empty() {
             return Err("something is left of them".into());
         }
-        Ok(rows)
+        let ups = ups.into_inner().map_err(|_| "a worker panicked")?;
+        let ups = ups.chunks(TOGETHER).scan(0, |up, some| {
+            *up += u32::try_from(some.len()).ok()?;
+            Some((*up, median(some.to_vec())))
+        });
+        let lines = vec![
+            Line { what: format!("`up` of one more, {WORKERS} at a time"), points: ups.collect() },
+            Line { what: "`ls` of all".to_owned(), points: listings },
+        ];
+        let title = "What one more sandbox costs".to_owned();
+        Ok((rows, Plot { name: "bench-by-count", title, x: "sandboxes that are up", lines }))
     }
 
     /// Does something with each, some at one time.
