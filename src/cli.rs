@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     completions, config, doctor, down, env, exec, gc, images, lock, logs, ls, man, merge, pool, reset, rm, shell, show,
-    snapshot, start, stop, undo, up,
+    snapshot, start, stop, trust, undo, up,
 };
 use crate::report::Mode;
 
@@ -51,7 +51,7 @@ pub struct Globals {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Bring a task's sandbox up: worktree, stack, env file; again: converge
+    /// Bring a task's sandbox up: worktree, stack, env file, set-up; again: converge
     Up(up::Args),
     /// List the sandboxes of this repository
     Ls(ls::Args),
@@ -89,6 +89,8 @@ pub enum Command {
     Lock(lock::Args),
     /// Let a sandbox be removed again
     Unlock(lock::UnlockArgs),
+    /// Allow the set-up that the repository asks for, or withdraw that
+    Trust(trust::Args),
     /// Print the resolved Compose file
     Config(config::Args),
     /// List and build the images that sandboxes run
@@ -108,16 +110,17 @@ pub fn wants_json(words: impl IntoIterator<Item = OsString>) -> bool {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-   0 done                      12 image not to be had
-   1 unexpected                13 a service failed
-   2 wrong usage               14 ports, subnets
-   3 not a task name           15 another process is at work
-   4 settings or Compose file  16 a file could not be read or written
-   5 repository, no base       17 conflicts to be resolved first
-   6 git failed or too old     18 no such snapshot, no pool
-   7 no such sandbox           19 there is one already
-   8 would lose work           20 sandboxes stand on it
-   9 protected, or not ours   126 `exec`: not executable
-  10 engine gone or too old   127 `exec`: no such command
-  11 engine of another host   130 interrupted
+   0 done                      13 a service failed
+   1 unexpected                14 ports, subnets
+   2 wrong usage               15 another process is at work
+   3 not a task name           16 a file could not be read or written
+   4 settings or Compose file  17 conflicts to be resolved first
+   5 repository, no base       18 no such snapshot, no pool
+   6 git failed or too old     19 there is one already
+   7 no such sandbox           20 sandboxes stand on it
+   8 would lose work           21 set-up that nobody has allowed
+   9 protected, or not ours    22 the set-up failed
+  10 engine gone or too old   126 `exec`: not executable
+  11 engine of another host   127 `exec`: no such command
+  12 image not to be had      130 interrupted
 `exec` passes the command's own exit code through.";

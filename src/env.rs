@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Kind, Result};
+use crate::git::LOCAL_VARIABLES;
 use crate::record::Record;
 use crate::settings::Dependencies;
 
@@ -69,8 +70,8 @@ pub fn variables(record: &Record, compose_file: &Path) -> Variables {
     variables
 }
 
-/// The names that a command of this sandbox must not inherit: what leads to another server, and the gems of another
-/// sandbox, where we are called in its environment.
+/// The names that a command of this sandbox must not inherit: what leads to another server, the gems of another sandbox, where we
+/// are called in its environment, and in a hook the repository that git is at work on, which would win over the directory.
 #[must_use]
 pub fn foreign(variables: &Variables, inherited: impl Fn(&str) -> Option<OsString>) -> Vec<&'static str> {
     let has = |name: &str| variables.iter().any(|(ours, _)| ours == name);
@@ -79,6 +80,7 @@ pub fn foreign(variables: &Variables, inherited: impl Fn(&str) -> Option<OsStrin
     if !has("BUNDLE_PATH") && gems.is_some() && inherited("BUNDLE_PATH").map(PathBuf::from) == gems {
         foreign.push("BUNDLE_PATH");
     }
+    foreign.extend(LOCAL_VARIABLES);
     foreign
 }
 
@@ -203,9 +205,9 @@ mod tests {
                 _ => None,
             }
         };
-        assert_eq!(foreign(&ours, |_| None), OF_ANOTHER_SERVER);
+        assert!(foreign(&ours, |_| None).starts_with(&OF_ANOTHER_SERVER));
         assert!(foreign(&ours, caller("/wt/a/.bundle")).contains(&"BUNDLE_PATH"));
         assert!(!foreign(&ours, caller("/home/me/gems")).contains(&"BUNDLE_PATH"));
-        assert!(foreign(&Variables::new(), |_| None).is_empty());
+        assert_eq!(foreign(&Variables::new(), |_| None), LOCAL_VARIABLES);
     }
 }

@@ -55,6 +55,10 @@ pub enum Kind {
     SnapshotExists,
     /// Sandboxes stand on the snapshot.
     SnapshotInUse,
+    /// Code of a repository that the user has not consented to run.
+    Untrusted,
+    /// A command of the set-up failed.
+    Setup,
     /// A command to be run in a sandbox is no program that may be executed.
     NotExecutable,
     /// A command to be run in a sandbox is not there.
@@ -65,7 +69,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of their exit codes.
-    pub const ALL: [Kind; 27] = [
+    pub const ALL: [Kind; 29] = [
         Kind::Unexpected,
         Kind::Usage,
         Kind::TaskName,
@@ -90,6 +94,8 @@ impl Kind {
         Kind::NoSuchSnapshot,
         Kind::SnapshotExists,
         Kind::SnapshotInUse,
+        Kind::Untrusted,
+        Kind::Setup,
         Kind::NotExecutable,
         Kind::CommandNotFound,
         Kind::Interrupted,
@@ -119,6 +125,8 @@ impl Kind {
             Kind::NoSuchSnapshot => 18,
             Kind::SnapshotExists => 19,
             Kind::SnapshotInUse => 20,
+            Kind::Untrusted => 21,
+            Kind::Setup => 22,
             Kind::NotExecutable => 126,
             Kind::CommandNotFound => 127,
             Kind::Interrupted => 130,
@@ -153,6 +161,8 @@ impl Kind {
             Kind::NoSuchSnapshot => "no-such-snapshot",
             Kind::SnapshotExists => "snapshot-exists",
             Kind::SnapshotInUse => "snapshot-in-use",
+            Kind::Untrusted => "untrusted",
+            Kind::Setup => "setup",
             Kind::NotExecutable => "not-executable",
             Kind::CommandNotFound => "command-not-found",
             Kind::Interrupted => "interrupted",

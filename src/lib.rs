@@ -28,6 +28,7 @@
 //! | the sandbox's own variables | [`env`](mod@env) |
 //! | frozen states of data volumes, and clones over them | [`snapshot`] |
 //! | where these are kept, and what that costs | [`storage`] |
+//! | what prepares a worktree, and the consent to it | [`setup`] |
 //! | what is done with, and may go | [`gc`] |
 //! | asking servers whether they are ready | [`probe`] |
 //! | small files, whole or not at all | [`files`] |
@@ -63,6 +64,7 @@ pub mod report;
 pub mod resolve;
 pub mod session;
 pub mod settings;
+pub mod setup;
 pub mod site;
 pub mod snapshot;
 pub mod storage;

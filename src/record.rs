@@ -14,7 +14,7 @@ use crate::engine::Volume;
 use crate::error::{Error, Kind, Result};
 use crate::files;
 use crate::settings::Dependencies;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{self, Snapshot};
 
 /// The record's name in the admin directory.
 pub const FILE: &str = "sandbox.json";
@@ -112,6 +112,9 @@ pub struct Record {
     /// What its databases are about to begin with; none once they have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Data>,
+    /// The digest of the set-up that has been run on the data that it has; none where none has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup: Option<String>,
     /// Its services, and the image that each runs: a data directory stays with the image that made it.
     pub images: BTreeMap<String, String>,
 }
@@ -148,6 +151,7 @@ impl Record {
             env_file,
             dependencies: Dependencies::Share,
             pending: None,
+            setup: None,
             images: BTreeMap::new(),
         }
     }
@@ -162,6 +166,19 @@ impl Record {
     #[must_use]
     pub fn settled(self) -> Record {
         Record { pending: None, ..self }
+    }
+
+    /// The record of databases on which no set-up has been run, unless they are only gone on with.
+    #[must_use]
+    pub fn with_new_data(self) -> Record {
+        let goes_on = |data: &Data| matches!(&data.on, On::Snapshot(on) if on.kind == snapshot::Kind::Passing);
+        if self.pending.as_ref().is_some_and(goes_on) { self } else { Record { setup: None, ..self } }
+    }
+
+    /// The record once a set-up has been run.
+    #[must_use]
+    pub fn set_up(self, digest: &str) -> Record {
+        Record { setup: Some(digest.to_owned()), ..self }
     }
 
     /// The record with another claim.

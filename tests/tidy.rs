@@ -28,7 +28,7 @@ const LONGEST_FILE: usize = 400;
 const LONGEST_FUNCTION: usize = 70;
 
 /// Where processes are started, and why there.
-const OWN_A_PROCESS: &[&str] = &["src/commands/exec.rs", "src/git/program.rs", "src/images.rs"];
+const OWN_A_PROCESS: &[&str] = &["src/commands/exec.rs", "src/git/program.rs", "src/images.rs", "src/world/setup.rs"];
 
 /// Hosts that may be named: those of public registries and documents, and those that are nobody's.
 const HOSTS: &[&str] = &[

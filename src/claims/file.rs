@@ -49,6 +49,12 @@ impl ClaimsFile {
         self.directory.join("locks")
     }
 
+    /// Where it is kept what the user has allowed.
+    #[must_use]
+    pub fn consents(&self) -> PathBuf {
+        self.directory.join("trust")
+    }
+
     /// The claims as they stand. None at all where there is no file.
     pub fn read(&self) -> Result<Registry> {
         let path = self.path();

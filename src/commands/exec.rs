@@ -9,7 +9,6 @@ use super::{Context, completions, task_name};
 use crate::engine::{Engine, ExecSpec, State, Streams, labels, terminal};
 use crate::env;
 use crate::error::{Error, Kind, Result};
-use crate::git::LOCAL_VARIABLES;
 use crate::resolve::COMPOSE_FILE;
 use crate::site::Sandbox;
 
@@ -58,8 +57,7 @@ pub fn become_command(sandbox: &Sandbox, command: &[OsString]) -> Error {
     }
     let variables = env::variables(&sandbox.record, &path.join(COMPOSE_FILE));
     let mut command = Command::new(program);
-    // In a hook git's own name the repository that it is at work on, and would win over the directory.
-    for name in env::foreign(&variables, |name| std::env::var_os(name)).into_iter().chain(LOCAL_VARIABLES) {
+    for name in env::foreign(&variables, |name| std::env::var_os(name)) {
         command.env_remove(name);
     }
     let cause = command.args(arguments).current_dir(path).envs(variables).env("PWD", path).exec();

@@ -21,6 +21,7 @@ pub mod show;
 pub mod snapshot;
 pub mod start;
 pub mod stop;
+pub mod trust;
 pub mod undo;
 pub mod up;
 
@@ -138,7 +139,7 @@ pub fn task_name(named: Option<&str>) -> Result<Option<TaskName>> {
 /// Runs a verb. The answer is the exit code of a child that was run for the user, else 0.
 pub async fn run(command: Command, context: &Context) -> Result<u8> {
     match command {
-        Command::Up(args) => up::run(args, context).await.map(|()| 0),
+        Command::Up(args) => Box::pin(up::run(args, context)).await.map(|()| 0),
         Command::Ls(args) => ls::run(&args, context).await.map(|()| 0),
         Command::Show(args) => show::run(&args, context).await.map(|()| 0),
         Command::Env(args) => env::run(&args, context).map(|()| 0),
@@ -157,6 +158,7 @@ pub async fn run(command: Command, context: &Context) -> Result<u8> {
         Command::Undo(args) => undo::run(&args, context).await.map(|()| 0),
         Command::Lock(args) => lock::run(&args, context).await.map(|()| 0),
         Command::Unlock(args) => lock::run_unlock(&args, context).await.map(|()| 0),
+        Command::Trust(args) => trust::run(&args, context).map(|()| 0),
         Command::Config(args) => config::run(&args, context).await.map(|()| 0),
         Command::Images(args) => images::run(&args, context).await.map(|()| 0),
         Command::Doctor(args) => doctor::run(&args, context).await,

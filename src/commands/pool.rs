@@ -161,10 +161,11 @@ async fn show(world: &Real<'_>, context: &Context) -> Result<()> {
     report::data(&format!("the pool\n{}", report::fields(&fields)))
 }
 
-/// Base snapshots go with it: they are made again where they are needed.
+/// Snapshots that nobody has saved by hand go with it: they are made again where they are needed.
 async fn rm(world: &Real<'_>, context: &Context) -> Result<()> {
     let (snapshots, tasks) = inside(world.engine).await?;
-    let saved: Vec<String> = snapshots.iter().filter(|it| it.kind != SnapshotKind::Base).map(Snapshot::title).collect();
+    let saved: Vec<String> =
+        snapshots.iter().filter(|it| it.kind == SnapshotKind::Saved).map(Snapshot::title).collect();
     if !tasks.is_empty() || !saved.is_empty() {
         let mut error = Error::new(Kind::SnapshotInUse, "the pool stays: it is in use");
         if !tasks.is_empty() {

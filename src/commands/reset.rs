@@ -9,6 +9,7 @@ use crate::plan::desired::CloneWanted;
 use crate::record::{Data, On};
 use crate::report;
 use crate::resolve::Ask;
+use crate::setup::Setup;
 use crate::snapshot::is_upper;
 use crate::world::Real;
 
@@ -27,6 +28,9 @@ pub struct Args {
     /// Begin with new databases
     #[arg(long, conflicts_with = "snapshot")]
     fresh: bool,
+    /// Do not run the set-up of the settings
+    #[arg(long)]
+    no_setup: bool,
     /// Print what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -38,6 +42,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
     let site = context.site()?;
     let task = site.task(named.as_ref())?;
     let identity = site.identity(&task)?;
+    // On other data none has been run.
+    let setup = Setup::of(&site).filter(|_| !args.no_setup);
+    setup.iter().try_for_each(Setup::refuse_unless_allowed)?;
     let engine = context.engine().await?;
     let snapshot = match &args.snapshot {
         Some(name) => Some(snapshot::find(&site, &engine, name).await?),
@@ -58,9 +65,13 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
         let volumes = engine.volumes(&labels::of(&identity)).await?;
         let ask = Ask { data: Some(Data::in_place_of(volumes, on)), ..Ask::again(task.clone()) };
         if args.dry_run {
-            return up::plan(&site, &engine, &ask, context).await.map(|()| None);
+            return up::plan(&site, &engine, &ask, setup.as_ref(), context).await.map(|()| None);
         }
-        Box::pin(up::bring_up(&site, &engine, &ask, context)).await.map(Some)
+        let up = Box::pin(up::bring_up(&site, &engine, &ask, context)).await?;
+        if let Some(setup) = &setup {
+            up::run_setup(&site, &engine, &up.desired, setup, context).await?;
+        }
+        Ok(Some(up))
     };
     let result = begun.await;
     if let Some(lock) = lock {

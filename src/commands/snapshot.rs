@@ -44,7 +44,7 @@ struct SaveArgs {
 
 #[derive(Debug, clap::Args)]
 struct LsArgs {
-    /// Those of all repositories, and the ones that sandbox made of first starts
+    /// Those of all repositories, and the ones that sandbox made of first starts and set-ups
     #[arg(short, long)]
     all: bool,
     /// Print names only
@@ -94,6 +94,7 @@ async fn save(args: &SaveArgs, context: &Context) -> Result<()> {
         name: Some(name.clone()),
         created: jiff::Timestamp::now().strftime("%FT%TZ").to_string(),
         frozen: Vec::new(),
+        origin: None,
     };
     let result = match refuse_taken(&engine, &identity, &name).await {
         Ok(()) => take(&site, &engine, &task, wanted, context).await,
@@ -125,7 +126,7 @@ async fn refuse_taken(engine: &Engine, identity: &Identity, name: &str) -> Resul
 }
 
 /// The manifest comes last: before it nobody knows the snapshot, and the sandbox has gone on over what would be its layers.
-async fn take(
+pub(super) async fn take(
     site: &Site,
     engine: &Engine,
     task: &TaskName,
@@ -228,7 +229,8 @@ struct Row<'a> {
 impl Row<'_> {
     fn cells(&self) -> Vec<String> {
         let Row { snapshot, tasks, size, is_whole } = self;
-        let name = snapshot.name.clone().unwrap_or_else(|| format!("(base {})", short(&snapshot.key)));
+        let made = if snapshot.kind == SnapshotKind::Prepared { "prepared" } else { "base" };
+        let name = snapshot.name.clone().unwrap_or_else(|| format!("({made} {})", short(&snapshot.key)));
         let size = if *is_whole { size.map(report::size).unwrap_or_default() } else { "not whole".to_owned() };
         let age = report::age(&snapshot.created);
         vec![name, snapshot.services().join(", "), age, size, layers(snapshot).to_string(), tasks.join(", ")]

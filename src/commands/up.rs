@@ -1,11 +1,12 @@
 //! `sandbox up TASK`
 
+mod prepared;
 mod source;
 
 use serde_json::{Value, json};
 
 use super::{Context, completions, task_name};
-use crate::apply::World;
+use crate::apply::{World, apply};
 use crate::converge::{Converged, Learnt, converge};
 use crate::engine::Engine;
 use crate::error::Result;
@@ -13,6 +14,7 @@ use crate::git::BranchSource;
 use crate::plan::{Desired, reconcile};
 use crate::report;
 use crate::resolve::{self, Ask, COMPOSE_FILE, Expiry};
+use crate::setup::Setup;
 use crate::site::Site;
 use crate::task::Identity;
 use crate::world::Real;
@@ -20,6 +22,7 @@ use source::Source;
 
 /// Bring a task's sandbox up.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags")]
 pub struct Args {
     /// The task; inside a sandbox's worktree it may be left out
     #[arg(add = completions::tasks())]
@@ -39,6 +42,12 @@ pub struct Args {
     /// Begin with the databases of another sandbox as they are now; it is away for about a second
     #[arg(long, value_name = "TASK", add = completions::tasks())]
     from_sandbox: Option<String>,
+    /// Begin with new databases, and not with what a set-up has made before
+    #[arg(long, conflicts_with_all = ["snapshot", "from_sandbox"])]
+    fresh: bool,
+    /// Do not run the set-up of the settings
+    #[arg(long)]
+    no_setup: bool,
     /// Print what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -70,21 +79,75 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     let site = context.site()?;
     let source = Source::of(args.snapshot, args.from_sandbox.as_deref())?;
     let task = site.task(named.as_ref())?;
+    let setup = Setup::of(&site).filter(|_| !args.no_setup);
+    let known = site.find(&task)?;
+    let is_due = |setup: &&Setup| known.as_ref().is_none_or(|sandbox| setup.is_due(&sandbox.record));
+    setup.as_ref().filter(is_due).map_or(Ok(()), Setup::refuse_unless_allowed)?;
     let ask = Ask { task, from: args.from, renumber: args.renumber, expiry: args.ttl, data: None };
     let engine = context.engine().await?;
     if args.dry_run {
         let data = Box::pin(source.planned(&site, &engine, &ask.task, context)).await?;
-        return plan(&site, &engine, &Ask { data, ..ask }, context).await;
+        return plan(&site, &engine, &Ask { data, ..ask }, setup.as_ref(), context).await;
     }
     let identity = site.identity(&ask.task)?;
     let lock = context.hold(&site, &engine, &identity, "up").await?;
-    let result = Box::pin(source.bring_up(&site, &engine, ask, context)).await;
+    let result = Box::pin(bring_up_from(&site, &engine, source, ask, args.fresh, setup.as_ref(), context)).await;
     if result.is_err() && nothing_is_left(&site, &identity) {
         lock.remove();
     } else {
         lock.let_go(&result);
     }
     report(&result?, context)
+}
+
+/// Brings it up with the databases that it is to begin with, and runs the set-up in it.
+async fn bring_up_from(
+    site: &Site,
+    engine: &Engine,
+    source: Source,
+    ask: Ask,
+    fresh: bool,
+    setup: Option<&Setup>,
+    context: &Context,
+) -> Result<Converged> {
+    let is_usual = matches!(source, Source::Usual) && source::is_new(site, &ask.task)?;
+    let Some(setup) = setup else { return source.bring_up(site, engine, ask, context).await };
+    let (shaped, found) = if is_usual {
+        let (shaped, found) = prepared::look(site, engine, &ask, setup, context).await?;
+        (Some(shaped), found.filter(|_| !fresh))
+    } else {
+        (None, None)
+    };
+    let source = found.map_or(source, |found| Source::Prepared(Box::new(found)));
+    let mut converged = source.bring_up(site, engine, ask, context).await?;
+    converged.steps += run_setup(site, engine, &converged.desired, setup, context).await?;
+    if let Some(shaped) = shaped {
+        prepared::keep(site, engine, &converged.desired, setup, shaped, context).await;
+    }
+    Ok(converged)
+}
+
+/// Runs the set-up in a sandbox that is up, unless it has been run on the data that it has. The answer is in how many steps. What
+/// fails leaves the sandbox as it is.
+pub(super) async fn run_setup(
+    site: &Site,
+    engine: &Engine,
+    desired: &Desired,
+    setup: &Setup,
+    context: &Context,
+) -> Result<usize> {
+    // Who has lost the databases meanwhile has lost what it made.
+    if !setup.is_due(&desired.record) {
+        return Ok(0);
+    }
+    setup.refuse_unless_allowed()?;
+    let plan = setup.plan(desired);
+    let outcome = apply(&Real { engine, site }, &plan, &context.events, context.stop.clone()).await;
+    let task = &desired.record.claim.identity.task;
+    outcome.into_result().map_err(|error| {
+        error.hint(format!("{task} is up: `sandbox up {task}` runs the set-up again, with `--no-setup` it is left out"))
+    })?;
+    Ok(plan.steps.len())
 }
 
 /// Where the claims cannot be read, this run has entered none.
@@ -126,10 +189,14 @@ async fn decided(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> 
 }
 
 /// Prints what would be done.
-pub async fn plan(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> Result<()> {
+pub async fn plan(site: &Site, engine: &Engine, ask: &Ask, setup: Option<&Setup>, context: &Context) -> Result<()> {
     let desired = decided(site, engine, ask, context).await?;
     let observed = Real { engine, site }.observe(&desired.scope()).await?;
-    context.dry_run(&[reconcile(&desired, &observed)])
+    let mut plan = reconcile(&desired, &observed);
+    if let Some(setup) = setup.filter(|setup| setup.is_due(&desired.record)) {
+        setup.add_to(&mut plan, &desired);
+    }
+    context.dry_run(&[plan])
 }
 
 fn report(converged: &Converged, context: &Context) -> Result<()> {

@@ -49,6 +49,10 @@ pub const NAME: &str = "sandbox.name";
 pub const ROOT: &str = "sandbox.root";
 /// The frozen volumes of a snapshot, as JSON.
 pub const FROZEN: &str = "sandbox.frozen";
+/// The commit whose set-up made a snapshot.
+pub const COMMIT: &str = "sandbox.commit";
+/// What else shaped it.
+pub const BASIS: &str = "sandbox.basis";
 /// On the container that makes a base snapshot: its key.
 pub const BASE: &str = "sandbox.base";
 /// On what is being made for a snapshot: the lock that its maker holds, and the device and inode of the directory it is in: a

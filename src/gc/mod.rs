@@ -144,7 +144,8 @@ pub async fn old_images(engine: &Engine, needed: &BTreeSet<String>) -> Result<Ve
     Ok(images.into_iter().filter(|image| is_old(image) && !used.contains(&image.id)).collect())
 }
 
-/// Base snapshots that no sandbox stands on, and that are not of these days: the next `up` that needs one makes it again.
+/// Snapshots that nobody has saved by hand and no sandbox stands on, and that are not of these days: the next `up` that needs one
+/// makes it again.
 pub async fn unused_snapshots(engine: &Engine) -> Result<Vec<Snapshot>> {
     let all = engine.volumes(&[(labels::LAYERS, None)]).await?;
     let is_used = |snapshot: &Snapshot| {
@@ -154,5 +155,5 @@ pub async fn unused_snapshots(engine: &Engine) -> Result<Vec<Snapshot>> {
     let youngest = Timestamp::now().checked_sub(SNAPSHOT_KEPT).unwrap_or(Timestamp::MIN);
     let is_old = |volume: &&Volume| volume.created.is_some_and(|created| created < youngest);
     let old = all.iter().filter(is_old).filter_map(Snapshot::of);
-    Ok(old.filter(|snapshot| snapshot.kind == snapshot::Kind::Base && !is_used(snapshot)).collect())
+    Ok(old.filter(|snapshot| snapshot.kind != snapshot::Kind::Saved && !is_used(snapshot)).collect())
 }

@@ -9,7 +9,7 @@ use super::discover::path;
 use super::program::Program;
 use crate::error::{Error, Kind, Result};
 
-/// The places whose content is made again by itself (dependencies, caches, logs), in the words of `.gitignore`.
+/// Places in a worktree, in the words of `.gitignore`: as those whose content is made again by itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spared(Vec<String>);
 
@@ -26,14 +26,20 @@ impl Spared {
         Spared(self.0.iter().cloned().chain(more).collect())
     }
 
+    /// Of some files, relative to the top, those that are in such places.
+    pub fn among<'a>(&self, files: impl IntoIterator<Item = &'a str>) -> Result<Vec<&'a str>> {
+        let matcher = self.matcher()?;
+        Ok(files.into_iter().filter(|file| is_spared(Path::new(file), false, &matcher)).collect())
+    }
+
     fn matcher(&self) -> Result<Gitignore> {
         let mut builder = GitignoreBuilder::new("");
         for pattern in &self.0 {
-            builder.add_line(None, pattern).map_err(|e| {
-                Error::new(Kind::Config, format!("`regenerable`: {pattern:?} is no pattern of .gitignore")).because(e)
-            })?;
+            builder
+                .add_line(None, pattern)
+                .map_err(|e| Error::new(Kind::Config, format!("{pattern:?} is no pattern of .gitignore")).because(e))?;
         }
-        builder.build().map_err(|e| Error::new(Kind::Config, "`regenerable` has too many patterns").because(e))
+        builder.build().map_err(|e| Error::new(Kind::Config, "these are too many patterns").because(e))
     }
 }
 

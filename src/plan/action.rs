@@ -64,6 +64,15 @@ pub enum Action {
         /// All of it.
         text: Secret,
     },
+    /// Runs a command of the set-up in a worktree, with the sandbox's environment.
+    RunSetup {
+        /// For `sh`.
+        command: String,
+        /// The worktree.
+        worktree: PathBuf,
+        /// Whose environment it has.
+        record: Box<Record>,
+    },
     /// Creates a network.
     CreateNetwork(NetworkSpec),
     /// Creates a volume.
@@ -311,6 +320,7 @@ impl fmt::Display for Action {
             Action::Checkout { worktree } => write!(f, "check out {}", worktree.display()),
             Action::Exclude { pattern } => write!(f, "exclude {pattern} from git"),
             Action::WriteFile { what, .. } => write!(f, "write {what}"),
+            Action::RunSetup { command, .. } => write!(f, "run {command}"),
             Action::CreateNetwork(spec) => write!(f, "create network {}", spec.name),
             Action::CreateVolume(spec) => write!(f, "create volume {}", spec.name),
             Action::MakeBase(base) => write!(f, "make the base snapshot of {}", base.service),

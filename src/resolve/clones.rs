@@ -44,6 +44,8 @@ pub(super) struct Clones {
     names: BTreeMap<String, String>,
     /// The sandbox's own volumes in whose place others came, or come.
     pub(super) superseded: Vec<String>,
+    /// Whether any are yet to be made.
+    pub(super) makes_new: bool,
     /// Whether more can be decided once the images are here.
     pub(super) awaits_images: bool,
 }
@@ -107,7 +109,8 @@ pub(super) async fn choose(
             _ => missing.push(volume),
         }
     }
-    if !missing.is_empty() {
+    clones.makes_new = !missing.is_empty();
+    if clones.makes_new {
         let maker = Maker { engine, record, ground, learnt, data, seen: &seen };
         maker.make(missing, &mut clones).await?;
     }

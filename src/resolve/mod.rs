@@ -123,6 +123,9 @@ pub async fn resolve(
     record.dependencies = site.settings.dependencies;
     let clones =
         clones::choose(engine, &record, &project, ground, learnt, ask.data.is_some(), site.settings.storage).await?;
+    if clones.makes_new {
+        record = record.with_new_data();
+    }
     clones.put_into(&mut project);
     concrete(&mut project, &record, &path, &clones)?;
     let compose_file = path.join(COMPOSE_FILE);

@@ -32,6 +32,9 @@ struct File {
     variables: BTreeMap<String, String>,
     dependencies: Option<Dependencies>,
     storage: Option<Storage>,
+    setup: Option<Vec<String>>,
+    #[serde(default)]
+    data_files: Vec<String>,
     #[serde(default)]
     regenerable: Vec<String>,
     trash_days: Option<u32>,
@@ -56,6 +59,7 @@ pub fn load(surroundings: &Surroundings, main_checkout: Option<&Path>) -> Result
     {
         let file = parse(&text, &path)?;
         refuse_far_place(file.worktrees.as_deref(), &path)?;
+        settings.setup_is_repositorys = file.setup.is_some();
         apply(&mut settings, file, &path)?;
     }
     if let Some(worktrees) = surroundings.var("SANDBOX_WORKTREES") {
@@ -117,6 +121,16 @@ fn apply(settings: &mut Settings, file: File, path: &Path) -> Result<()> {
     settings.subnet_pool = file.subnet_pool.unwrap_or(settings.subnet_pool);
     settings.dependencies = file.dependencies.unwrap_or(settings.dependencies);
     settings.storage = file.storage.unwrap_or(settings.storage);
+    if file.setup.iter().flatten().any(|command| command.trim().is_empty() || command.contains('\0')) {
+        let what = format!("{}: a command of `setup` is empty, or no text", path.display());
+        return Err(Error::new(Kind::Config, what).hint("each is one line for `sh`, as `bin/rails db:prepare`"));
+    }
+    settings.setup = file.setup.unwrap_or_else(|| std::mem::take(&mut settings.setup));
+    let data_files = Spared::new(file.data_files.clone());
+    data_files.map_err(|error| {
+        Error::new(Kind::Config, format!("{}: cannot obey the setting `data_files`", path.display())).because(error)
+    })?;
+    settings.data_files = settings.data_files.and(file.data_files);
     Spared::new(file.regenerable.clone()).map_err(|error| {
         Error::new(Kind::Config, format!("{}: cannot obey the setting `regenerable`", path.display())).because(error)
     })?;

@@ -69,6 +69,35 @@ const REGENERABLE: [&str; 46] = [
     ".DS_Store",
 ];
 
+/// Migrations, schemas, seeds, and the lock files that say what applies them, in the words of `.gitignore`.
+const DATA_FILES: [&str; 25] = [
+    "/db/migrate/",
+    "/db/schema.rb",
+    "/db/structure.sql",
+    "/db/seeds*",
+    "/db/*_schema.rb",
+    "/prisma/migrations/",
+    "/prisma/schema.prisma",
+    "/priv/repo/",
+    "/alembic/",
+    "/alembic.ini",
+    "/drizzle/",
+    "/knexfile.*",
+    "migrations/",
+    "seeds/",
+    "fixtures/*.sql",
+    "Gemfile.lock",
+    "package-lock.json",
+    "yarn.lock",
+    "pnpm-lock.yaml",
+    "poetry.lock",
+    "uv.lock",
+    "requirements*.txt",
+    "mix.lock",
+    "composer.lock",
+    "go.sum",
+];
+
 /// Everything that can be set, with every default taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -88,6 +117,12 @@ pub struct Settings {
     pub dependencies: Dependencies,
     /// How clones of databases come by their data.
     pub storage: Storage,
+    /// The commands that prepare a worktree, each for `sh`, in their order.
+    pub setup: Vec<String>,
+    /// Whether these are the repository's words, which the user has to consent to, and not the user's own.
+    pub setup_is_repositorys: bool,
+    /// What shapes the databases that the set-up makes, besides what we know, in the words of `.gitignore`.
+    pub data_files: Spared,
     /// The places in a worktree whose content is made again by itself, which removal may take.
     pub regenerable: Spared,
     /// How long what was removed is kept in the trash.
@@ -133,6 +168,9 @@ impl Settings {
             variables: BTreeMap::new(),
             dependencies: Dependencies::Share,
             storage: Storage::Auto,
+            setup: Vec::new(),
+            setup_is_repositorys: false,
+            data_files: Spared::default().and(DATA_FILES.map(str::to_owned)),
             regenerable: Spared::default().and(REGENERABLE.map(str::to_owned)),
             trash_kept: Duration::from_hours(30 * 24),
             fetch_timeout: Duration::from_secs(5),

@@ -38,6 +38,8 @@ pub enum Kind {
     Base,
     /// By hand, under a name.
     Saved,
+    /// Of what a set-up has made, without being asked for.
+    Prepared,
     /// On the way from one sandbox into another: nothing but the two knows it, and it has no manifest.
     Passing,
 }
@@ -57,6 +59,18 @@ pub struct Snapshot {
     pub created: String,
     /// What it consists of.
     pub frozen: Vec<Frozen>,
+    /// Whence it comes, where a set-up has made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// Whence what a set-up has made comes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The commit that was checked out.
+    pub commit: String,
+    /// What else shaped it: the base snapshots below, and the commands.
+    pub basis: String,
 }
 
 /// A frozen volume.
@@ -104,14 +118,18 @@ impl Snapshot {
         let kind = match self.kind {
             Kind::Base => "base",
             Kind::Saved => "saved",
+            Kind::Prepared => "prepared",
             Kind::Passing => "passing",
         };
         let layers: Vec<&str> = self.layers().collect();
         let frozen = serde_json::to_string(&self.frozen).map_err(|cause| {
             Error::new(ErrorKind::Unexpected, "cannot put what a snapshot consists of into JSON").because(cause)
         })?;
-        let own = [(labels::REPO, &self.repo), (labels::NAME, &self.name)];
-        let own = own.map(|(label, value)| Some((label.to_owned(), value.clone()?)));
+        let commit = self.origin.as_ref().map(|origin| origin.commit.clone());
+        let basis = self.origin.as_ref().map(|origin| origin.basis.clone());
+        let (repo, name) = (self.repo.clone(), self.name.clone());
+        let own = [(labels::REPO, repo), (labels::NAME, name), (labels::COMMIT, commit), (labels::BASIS, basis)];
+        let own = own.map(|(label, value)| Some((label.to_owned(), value?)));
         let all = [
             (labels::SNAPSHOT, self.key.clone()),
             (labels::KIND, kind.to_owned()),
@@ -129,6 +147,7 @@ impl Snapshot {
         let kind = match label(labels::KIND)?.as_str() {
             "base" => Kind::Base,
             "saved" => Kind::Saved,
+            "prepared" => Kind::Prepared,
             _ => return None,
         };
         Some(Snapshot {
@@ -138,6 +157,7 @@ impl Snapshot {
             name: label(labels::NAME),
             created: label(labels::CREATED).unwrap_or_default(),
             frozen: serde_json::from_str(&label(labels::FROZEN)?).ok()?,
+            origin: label(labels::COMMIT).zip(label(labels::BASIS)).map(|(commit, basis)| Origin { commit, basis }),
         })
     }
 
@@ -235,6 +255,7 @@ mod tests {
             name: Some("seeded".into()),
             created: "2026-01-01T00:00:00Z".into(),
             frozen: vec![frozen],
+            origin: Some(Origin { commit: "c".repeat(40), basis: "b".into() }),
         };
         let manifest = Volume { labels: snapshot.labels().unwrap(), ..Volume::default() };
         assert_eq!(manifest.labels[labels::LAYERS], "new,old");
@@ -261,7 +282,15 @@ mod tests {
             };
             let (key, name) = (Snapshot::key_of("/a", name), Some(name.to_owned()));
             let created = "2026-01-01T00:00:00Z".into();
-            Snapshot { key, kind: Kind::Saved, repo: Some("/a".into()), name, created, frozen: vec![frozen] }
+            Snapshot {
+                key,
+                kind: Kind::Saved,
+                repo: Some("/a".into()),
+                name,
+                created,
+                frozen: vec![frozen],
+                origin: None,
+            }
         };
         let (old, moved) = (of("sandbox_layer_x", "x"), of("sandbox_pooled_layer_x", "x"));
         let other = of("sandbox_upper_y", "y");

@@ -6,6 +6,7 @@ mod pool;
 mod ready;
 mod reclaim;
 mod settle;
+mod setup;
 mod snapshots;
 mod throw_away;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::ready::Databases;
-use super::{Real, pool, ready, reclaim, snapshots};
+use super::{Real, pool, ready, reclaim, setup, snapshots};
 use crate::apply::Setback;
 use crate::catalog;
 use crate::claims::{Claim, holder};
@@ -32,6 +32,7 @@ pub(super) async fn perform(world: &Real<'_>, action: &Action, ticker: &Ticker) 
         Action::Checkout { worktree } => Ok(site.repo.checkout(worktree).await?),
         Action::Exclude { pattern } => Ok(site.repo.exclude(pattern)?),
         Action::WriteFile { path, text, .. } => Ok(files::replace(path, &text.0)?),
+        Action::RunSetup { command, worktree, record } => Ok(setup::run(world, command, worktree, record).await?),
         Action::CreateNetwork(spec) => create_network(world, spec).await,
         Action::CreateVolume(spec) => Ok(create_volume(world, spec).await?),
         Action::MakeBase(base) => snapshots::make_base(world, base, ticker).await,

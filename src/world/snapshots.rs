@@ -112,6 +112,7 @@ async fn make(world: &Real<'_>, base: &BaseWanted, ticker: &Ticker) -> Result<()
         name: None,
         created: jiff::Timestamp::now().strftime("%FT%TZ").to_string(),
         frozen: vec![frozen],
+        origin: None,
     };
     if !put_manifest(engine, &snapshot).await? {
         return Err(made_by_another(base));

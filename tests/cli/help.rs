@@ -17,7 +17,7 @@ fn the_help_names_every_command_and_every_exit_code() {
     Usage: sandbox [OPTIONS] <COMMAND>
 
     Commands:
-      up           Bring a task's sandbox up: worktree, stack, env file; again: converge
+      up           Bring a task's sandbox up: worktree, stack, env file, set-up; again: converge
       ls           List the sandboxes of this repository
       show         Show one sandbox
       env          Print a sandbox's environment
@@ -36,6 +36,7 @@ fn the_help_names_every_command_and_every_exit_code() {
       gc           Remove what is merged, expired or orphaned
       lock         Keep a sandbox from being removed
       unlock       Let a sandbox be removed again
+      trust        Allow the set-up that the repository asks for, or withdraw that
       config       Print the resolved Compose file
       images       List and build the images that sandboxes run
       doctor       Check that everything a sandbox needs is here
@@ -70,18 +71,19 @@ fn the_help_names_every_command_and_every_exit_code() {
               Print version
 
     Exit codes:
-       0 done                      12 image not to be had
-       1 unexpected                13 a service failed
-       2 wrong usage               14 ports, subnets
-       3 not a task name           15 another process is at work
-       4 settings or Compose file  16 a file could not be read or written
-       5 repository, no base       17 conflicts to be resolved first
-       6 git failed or too old     18 no such snapshot, no pool
-       7 no such sandbox           19 there is one already
-       8 would lose work           20 sandboxes stand on it
-       9 protected, or not ours   126 `exec`: not executable
-      10 engine gone or too old   127 `exec`: no such command
-      11 engine of another host   130 interrupted
+       0 done                      13 a service failed
+       1 unexpected                14 ports, subnets
+       2 wrong usage               15 another process is at work
+       3 not a task name           16 a file could not be read or written
+       4 settings or Compose file  17 conflicts to be resolved first
+       5 repository, no base       18 no such snapshot, no pool
+       6 git failed or too old     19 there is one already
+       7 no such sandbox           20 sandboxes stand on it
+       8 would lose work           21 set-up that nobody has allowed
+       9 protected, or not ours    22 the set-up failed
+      10 engine gone or too old   126 `exec`: not executable
+      11 engine of another host   127 `exec`: no such command
+      12 image not to be had      130 interrupted
     `exec` passes the command's own exit code through.
     ");
 }

@@ -12,7 +12,7 @@ fn an_unknown_key_is_refused_with_its_file_and_line() {
     let ran = desk.call(["up", "fix"]).gets_refused(Kind::Config);
     insta::assert_snapshot!(ran.stderr, @"
     error: [DESK]/src/blog/.sandbox.yaml: cannot obey the setting `port_base`
-      because: unknown field `port_base`, expected one of `worktrees`, `env_file`, `template`, `port_bases`, `subnet_pool`, `variables`, `dependencies`, `storage`, `regenerable`, `trash_days`, `fetch_timeout_s`, `ready_timeout_s` at line 2 column 1
+      because: unknown field `port_base`, expected one of `worktrees`, `env_file`, `template`, `port_bases`, `subnet_pool`, `variables`, `dependencies`, `storage`, `setup`, `data_files`, `regenerable`, `trash_days`, `fetch_timeout_s`, `ready_timeout_s` at line 2 column 1
     ");
     assert!(engine.commands().is_empty());
 }

@@ -17,6 +17,7 @@ mod faults;
 mod gc;
 mod interruption;
 mod looking_in;
+mod prepared;
 mod rails;
 mod removal;
 mod rest;

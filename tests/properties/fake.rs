@@ -304,7 +304,11 @@ impl State {
                 let mounts = spec.mounts.iter().map(|mount| mount.source.clone()).collect();
                 self.containers.push(Container { seen, ready: false, mounts });
             }
-            Action::Flatten(_) | Action::Flush { .. } | Action::Freeze { .. } | Action::KeepSnapshot(_) => {
+            Action::Flatten(_)
+            | Action::Flush { .. }
+            | Action::Freeze { .. }
+            | Action::KeepSnapshot(_)
+            | Action::RunSetup { .. } => {
                 return Err(broken("no plan of a sandbox has that"));
             }
             Action::StartContainer { name } => {

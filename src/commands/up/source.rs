@@ -20,6 +20,8 @@ pub(super) enum Source {
     Snapshot(String),
     /// Another sandbox, as it is now.
     Sandbox(TaskName),
+    /// What a set-up has made before.
+    Prepared(Box<Snapshot>),
 }
 
 impl Source {
@@ -42,6 +44,7 @@ impl Source {
         match self {
             Source::Usual => Ok(None),
             Source::Snapshot(name) => of_snapshot(site, engine, task, name).await,
+            Source::Prepared(snapshot) => data(site, engine, task, (**snapshot).clone()).await.map(Some),
             Source::Sandbox(other) => {
                 refuse_own(site, task, other)?;
                 let there = decided(site, engine, &Ask::again(other.clone()), context).await?;
@@ -86,11 +89,12 @@ fn passing(site: &Site, other: &TaskName) -> Result<Snapshot> {
         name: Some(format!("of {other}")),
         created: jiff::Timestamp::now().strftime("%FT%TZ").to_string(),
         frozen: Vec::new(),
+        origin: None,
     })
 }
 
 /// Whether a sandbox has no databases of its own yet. One that has keeps them.
-fn is_new(site: &Site, task: &TaskName) -> Result<bool> {
+pub(super) fn is_new(site: &Site, task: &TaskName) -> Result<bool> {
     Ok(site.find(task)?.is_none_or(|sandbox| sandbox.record.stage < Stage::Established))
 }
 

@@ -10,8 +10,10 @@ use crate::snapshot::is_upper;
 impl<'a> Planner<'a> {
     pub(super) fn volumes(&mut self) {
         let desired = self.desired;
-        // That there will be others is on disk before the first of them: whoever comes next makes all of them.
-        let pending = desired.record.pending.as_ref().and_then(|_| self.on(Made::Record));
+        // That there will be others is on disk before the first of them: whoever comes next makes all of them, and knows that no
+        // set-up has been run on them.
+        let is_known = desired.record.pending.is_some() || self.observed.worktree.is_some();
+        let pending = self.on(Made::Record).filter(|_| is_known);
         for volume in desired.stack.volumes.iter().filter(|volume| !self.observed.volumes.contains(&volume.name)) {
             let clone = desired.stack.clones.iter().find(|clone| clone.volume == volume.name);
             let upper = clone.and_then(|clone| self.upper(clone, pending));

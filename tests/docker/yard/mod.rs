@@ -124,6 +124,14 @@ impl Yard {
         Running(self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
+    /// Runs a verb of the program in a terminal, at which something is typed.
+    pub(crate) fn in_a_terminal(&self, verb: &str, typed: &str) -> Ran {
+        let mut command = Command::new("script");
+        self.surround(&mut command).args(["-qec", &format!("{PROGRAM} {verb}"), "/dev/null"]);
+        command.current_dir(&self.repo);
+        finish_with(command, typed)
+    }
+
     /// Brings a task up.
     #[track_caller]
     pub(crate) fn up(&self, task: &str) -> Ran {

@@ -1,0 +1,60 @@
+//! What a commit has in it, and how far it is from another.
+
+use super::{CommitId, Repo};
+use crate::error::Result;
+
+impl Repo {
+    /// The files of a commit, each with the name that git has for its content and mode.
+    pub async fn files_of(&self, commit: &CommitId) -> Result<Vec<(String, String)>> {
+        let tree = self.git().args(["ls-tree", "-r", "-z", "--full-tree", commit.as_str()]);
+        let listed = tree.stdout(format!("cannot list the files of {}", commit.short())).await?;
+        let text = String::from_utf8_lossy(&listed);
+        let entries = text.split('\0').filter_map(|entry| entry.split_once('\t'));
+        Ok(entries.map(|(content, path)| (path.to_owned(), content.to_owned())).collect())
+    }
+
+    /// How many commits lead from an ancestor to a commit; none where it is no ancestor, or not here.
+    pub async fn distance(&self, ancestor: &CommitId, commit: &CommitId) -> Result<Option<u64>> {
+        let is_ancestor = self.git().args(["merge-base", "--is-ancestor", ancestor.as_str(), commit.as_str()]);
+        if !is_ancestor.run().await?.ok {
+            return Ok(None);
+        }
+        let range = format!("{}..{}", ancestor.as_str(), commit.as_str());
+        let count = self.git().args(["rev-list", "--count", &range]);
+        let count = count.stdout(format!("cannot count the commits since {}", ancestor.short())).await?;
+        Ok(String::from_utf8_lossy(&count).trim().parse().ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::fixture::{Scratch, commit, git};
+
+    #[tokio::test]
+    async fn a_commit_knows_its_files_and_its_ancestors() {
+        let scratch = Scratch::with_commit("myapp");
+        let dir = scratch.main();
+        let repo = Repo::discover(&dir).unwrap();
+        let first = repo.resolve("HEAD").unwrap().unwrap();
+        std::fs::create_dir(dir.join("db")).unwrap();
+        commit(&dir, "db/schema.rb", "version 1\n");
+        let second = repo.resolve("HEAD").unwrap().unwrap();
+        commit(&dir, "README", "text\n");
+        let third = repo.resolve("HEAD").unwrap().unwrap();
+        let schema = |files: Vec<(String, String)>| files.into_iter().find(|(path, _)| path == "db/schema.rb");
+        let of_second = schema(repo.files_of(&second).await.unwrap());
+        assert!(of_second.is_some());
+        assert_eq!(schema(repo.files_of(&third).await.unwrap()), of_second);
+        assert_eq!(schema(repo.files_of(&first).await.unwrap()), None);
+        assert_eq!(repo.distance(&first, &third).await.unwrap(), Some(2));
+        assert_eq!(repo.distance(&third, &third).await.unwrap(), Some(0));
+        assert_eq!(repo.distance(&third, &first).await.unwrap(), None);
+        git(&dir, &["checkout", "-q", "--orphan", "other"]);
+        commit(&dir, "other", "text\n");
+        let other = repo.resolve("HEAD").unwrap().unwrap();
+        assert_eq!(repo.distance(&first, &other).await.unwrap(), None);
+        let gone = CommitId::parse(&"a".repeat(40)).unwrap();
+        assert_eq!(repo.distance(&gone, &other).await.unwrap(), None);
+    }
+}

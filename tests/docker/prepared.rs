@@ -1,0 +1,186 @@
+//! What a set-up has made, kept so that the next sandbox begins with it.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::snapshots::{never_opens, port_to_be};
+use crate::yard::{Ran, Yard, labelled};
+
+/// Applies the migrations that have not been applied yet, and says which.
+const SET_UP: &str = r#"set -eu
+ask() { psql -XqAt -v ON_ERROR_STOP=1 "$DATABASE_URL" "$@"; }
+ask -c 'CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY)' 2>/dev/null
+mkdir -p tmp
+for file in db/migrate/*.sql; do
+  name=$(basename "$file" .sql)
+  [ -z "$(ask -c "SELECT name FROM migrations WHERE name = '$name'")" ] || continue
+  ask -f "$file" -c "INSERT INTO migrations VALUES ('$name')"
+  echo "$name" >>tmp/applied
+done
+"#;
+
+/// A yard whose repository has a migration and a set-up that applies it, which is the user's own words.
+fn yard(scenario: &str, connections: u8) -> Yard {
+    let yard = Yard::new(scenario);
+    let own = yard.directory.join("home/.config/sandbox/config.yaml");
+    let settings = fs::read_to_string(&own).unwrap() + "\nsetup: [sh bin/setup]\n";
+    fs::write(own, settings).unwrap();
+    yard.set(&format!("variables: {{POSTGRES_MAX_CONNECTIONS: '{connections}'}}\n"));
+    for directory in ["bin", "db/migrate"] {
+        fs::create_dir_all(yard.repo.join(directory)).unwrap();
+    }
+    fs::write(yard.repo.join("bin/setup"), SET_UP).unwrap();
+    fs::write(yard.repo.join(".gitignore"), "tmp/\n.sandbox.yaml\n").unwrap();
+    migrate(&yard, "1");
+    yard
+}
+
+/// Commits another migration.
+fn migrate(yard: &Yard, name: &str) {
+    let text = format!("CREATE TABLE at_{name} AS SELECT 1 AS number;\n");
+    fs::write(yard.repo.join(format!("db/migrate/{name}.sql")), text).unwrap();
+    yard.git(&["add", "."]);
+    yard.git(&["commit", "-q", "-m", &format!("Migration {name}")]);
+}
+
+/// The migrations that were applied in a worktree itself.
+fn applied(yard: &Yard, task: &str) -> String {
+    let text = fs::read_to_string(yard.worktree(task).join("tmp/applied")).unwrap_or_default();
+    text.lines().collect::<Vec<_>>().join(" ")
+}
+
+fn tables(yard: &Yard, task: &str) -> String {
+    yard.sql(task, "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relname LIKE 'at\\_%'")
+}
+
+fn prepared(yard: &Yard) -> Vec<Value> {
+    let all = yard.sandbox(&["snapshot", "ls", "--all", "--json"]).ok().json()["snapshots"].clone();
+    let repo = yard.repo.join(".git").display().to_string();
+    let is_own = |it: &&Value| it["kind"] == "prepared" && it["repository"] == repo;
+    all.as_array().unwrap().iter().filter(is_own).cloned().collect()
+}
+
+fn assert_its_own(yard: &Yard, task: &str) {
+    let own = yard.env(task);
+    let listed = yard.sql(task, "SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1");
+    assert_eq!(listed.lines().collect::<Vec<_>>(), [&own["DB_NAME"], &own["TEST_DB_NAME"], "postgres"]);
+    yard.assert_as_desired(task);
+}
+
+fn remove(yard: &Yard, tasks: &[&str]) -> Ran {
+    yard.sandbox(&[&["rm"][..], tasks].concat()).ok()
+}
+
+#[test]
+fn a_sandbox_begins_with_what_the_set_up_made_for_another_and_goes_on_from_there() {
+    let yard = yard("prepared", 61);
+    let up = yard.up("a");
+    assert!(up.stderr.contains("kept for other sandboxes"), "{up}");
+    assert_eq!((applied(&yard, "a"), tables(&yard, "a")), ("1".into(), "at_1".into()));
+    assert_its_own(&yard, "a");
+    assert_eq!(prepared(&yard).len(), 1);
+    yard.sql("a", "CREATE TABLE at_mine (number int)");
+    // The same commit: nothing is left to be applied, and nobody's password but its own opens it.
+    let others = [yard.env("a")["PGPASSWORD"].clone(), String::new()];
+    let port = port_to_be(&yard, "b", "a");
+    never_opens(port, &others, || {
+        let up = yard.up("b");
+        assert!(up.stderr.contains("as the set-up made them before, at"), "{up}");
+        assert!(!up.stderr.contains("kept for other sandboxes"), "{up}");
+    });
+    assert_eq!((applied(&yard, "b"), tables(&yard, "b")), (String::new(), "at_1".into()));
+    assert_its_own(&yard, "b");
+    // A later one: the nearest ancestor's, and forward from there.
+    migrate(&yard, "2");
+    let up = yard.up("c");
+    assert!(up.stderr.contains("a commit before, and it goes on from there"), "{up}");
+    assert_eq!((applied(&yard, "c"), tables(&yard, "c")), ("2".into(), "at_1 at_2".into()));
+    assert_its_own(&yard, "c");
+    assert_eq!(prepared(&yard).len(), 2);
+    // What shapes no data changes nothing.
+    fs::write(yard.repo.join("README"), "Another notebook\n").unwrap();
+    yard.git(&["commit", "-q", "-a", "-m", "Words"]);
+    yard.up("d");
+    assert_eq!((applied(&yard, "d"), prepared(&yard).len()), (String::new(), 2));
+    let up = yard.sandbox(&["up", "--fresh", "e"]).ok();
+    assert_eq!((applied(&yard, "e"), prepared(&yard).len()), ("1 2".into(), 2), "{up}");
+    // On other data the set-up is run again.
+    yard.sandbox(&["reset", "d"]).ok();
+    assert_eq!((applied(&yard, "d"), tables(&yard, "d")), (String::new(), "at_1 at_2".into()));
+    yard.sandbox(&["reset", "--fresh", "d"]).ok();
+    assert_eq!(applied(&yard, "d"), "1 2");
+    yard.sandbox(&["down", "-v", "d"]).ok();
+    yard.up("d");
+    assert_eq!((applied(&yard, "d"), tables(&yard, "d")), ("1 2 1 2".into(), "at_1 at_2".into()));
+    assert_its_own(&yard, "d");
+    remove(&yard, &["a", "b", "c", "d", "e"]);
+}
+
+#[test]
+fn so_many_are_kept_and_no_more() {
+    let yard = yard("prepared-many", 62);
+    for name in 2..=8 {
+        let task = format!("t{name}");
+        yard.up(&task);
+        remove(&yard, &[&task]);
+        migrate(&yard, &name.to_string());
+    }
+    assert_eq!(prepared(&yard).len(), 5);
+    // What nobody stands on any more is gone with them.
+    let uppers = labelled("volume", &yard.upper_labels(None));
+    let standing: usize =
+        prepared(&yard).iter().map(|it| usize::try_from(it["layers"].as_u64().unwrap()).unwrap()).max().unwrap();
+    assert!(uppers.len() <= 2 * standing, "{uppers:?}");
+}
+
+#[test]
+fn a_set_up_that_fails_leaves_the_sandbox_up_and_is_run_again() {
+    let yard = yard("setup-fails", 63);
+    fs::write(yard.repo.join("db/migrate/1.sql"), "SELECT 1 / 0;\n").unwrap();
+    yard.git(&["commit", "-q", "-a", "-m", "A bad migration"]);
+    yard.sandbox(&["up", "a"]).ends_with(22).says(&[
+        "`sh bin/setup` ended with exit code",
+        "division by zero",
+        "a is up",
+    ]);
+    assert_eq!(yard.view("a")["state"], "running");
+    assert!(prepared(&yard).is_empty());
+    yard.sandbox(&["up", "a"]).ends_with(22);
+    yard.sandbox(&["up", "--no-setup", "a"]).ok();
+    assert!(yard.plan("a").contains("run sh bin/setup"), "{}", yard.plan("a"));
+    fs::write(yard.worktree("a").join("db/migrate/1.sql"), "CREATE TABLE at_1 (number int);\n").unwrap();
+    yard.up("a");
+    assert_eq!(tables(&yard, "a"), "at_1");
+    yard.assert_as_desired("a");
+    // It was not made of what is committed.
+    assert!(prepared(&yard).is_empty());
+    remove(&yard, &["--force", "a"]);
+}
+
+#[test]
+fn a_repositorys_own_set_up_is_run_with_consent_alone() {
+    let yard = Yard::new("setup-trust");
+    yard.set("setup: ['touch ran']\n");
+    yard.sandbox(&["up", "a"]).ends_with(21).says(&["touch ran", "sandbox trust"]);
+    yard.assert_no_trace("a");
+    yard.sandbox(&["up", "--no-setup", "a"]).ok();
+    assert!(!yard.worktree("a").join("ran").exists());
+    yard.sandbox(&["trust"]).ends_with(21).says(&["in a terminal"]);
+    yard.in_a_terminal("trust", "n\n").ok();
+    yard.sandbox(&["up", "a"]).ends_with(21);
+    let said = yard.in_a_terminal("trust", "y\n").ok();
+    assert!(said.stdout.contains("touch ran") && said.stdout.contains("Allow that? [y/N]"), "{said}");
+    yard.up("a");
+    assert!(yard.worktree("a").join("ran").exists());
+    // Other words are another question.
+    yard.set("setup: ['touch ran', 'touch more']\n");
+    yard.sandbox(&["up", "a"]).ends_with(21).says(&["touch more"]);
+    assert!(!yard.worktree("a").join("more").exists());
+    yard.set("setup: ['touch ran']\n");
+    yard.up("a");
+    yard.sandbox(&["trust", "--revoke"]).ok();
+    yard.sandbox(&["up", "b"]).ends_with(21);
+    yard.assert_no_trace("b");
+    remove(&yard, &["--force", "a"]);
+}
