@@ -3,7 +3,7 @@
 use crate::engine::{Engine, labels};
 use crate::error::Result;
 use crate::settings::Storage;
-use crate::snapshot::{POOL, Snapshot};
+use crate::snapshot::{self, POOL};
 
 /// What `statfs` calls the file systems with reflinks.
 const XFS: rustix::fs::FsWord = 0x5846_5342;
@@ -34,7 +34,7 @@ impl Kept {
             return Ok(Some(Kept::Pool));
         }
         let manifests = engine.volumes(&[(labels::FROZEN, None)]).await?;
-        if manifests.iter().filter_map(Snapshot::of).flat_map(|it| it.frozen).any(|frozen| frozen.copied) {
+        if snapshot::no_overlays(&snapshot::manifests(&manifests)) {
             return Ok(Some(Kept::Copies));
         }
         let root = engine.facts().await?.root_dir;

@@ -102,25 +102,33 @@ async fn create(world: &Real<'_>, size: u64, context: &Context) -> Result<()> {
 /// Puts all saved snapshots into the pool that are elsewhere: also those that a run which was killed had left there. Whether
 /// there were any.
 async fn move_in(world: &Real<'_>, context: &Context) -> Result<bool> {
-    let standing = world.engine.volumes(&[(labels::LAYERS, None)]).await?;
-    let outside =
-        standing.iter().filter_map(Snapshot::of).filter(|it| it.kind == SnapshotKind::Saved && !it.is_pooled());
+    let (standing, layers) = tokio::try_join!(
+        world.engine.volumes(&[(labels::LAYERS, None)]),
+        world.engine.volumes(&[(labels::LAYER, None)])
+    )?;
+    let is_outside = |it: &Snapshot| it.kind == SnapshotKind::Saved && !it.is_pooled();
+    let is_whole = |it: &Snapshot| it.layers().all(|layer| layers.iter().any(|there| there.name == layer));
+    let outside = standing.iter().filter_map(Snapshot::of).filter(is_outside);
+    let (whole, broken): (Vec<Snapshot>, Vec<Snapshot>) = outside.partition(is_whole);
+    for snapshot in broken {
+        context.events.warn(format!("the snapshot {} stays where it is: it is not whole", snapshot.title()));
+    }
     let nonce = resolve::nonce()?;
     let mut moved = false;
-    for snapshot in outside {
+    for snapshot in whole {
         let title = snapshot.title();
-        let staying = tasks_of(&standing, |clone| snapshot.is_below(clone));
         let done = world.move_into_pool(&snapshot, &nonce, &Ticker::new(context.events.clone(), 0)).await;
-        done.map_err(|error| {
+        let was_there = done.map_err(|error| {
             error.hint(format!("{title} stays where it is, as do those after it: `sandbox pool create` goes on"))
         })?;
-        moved = true;
-        context.events.info(format!("the snapshot {title} is in the pool now"));
-        for task in staying {
-            context
-                .events
-                .info(format!("{task} goes on where it is: `sandbox reset {task} {title}` puts it there too"));
+        if was_there {
+            moved = true;
+            context.events.info(format!("the snapshot {title} is in the pool now"));
         }
+    }
+    let stands = |clone: &Clone| !is_pooled(&clone.upper);
+    if moved && standing.iter().filter_map(Clone::of).any(|clone| stands(&clone)) {
+        context.events.info("sandboxes that are there go on where they are".to_owned());
     }
     Ok(moved)
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Context, completions, snapshot, task_name, up};
 use crate::engine::labels;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::plan::desired::CloneWanted;
 use crate::record::{Data, On};
 use crate::report;
@@ -73,7 +73,15 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
         }
         Ok(Some(up))
     };
-    let result = begun.await;
+    let result = match begun.await {
+        // Who says stop goes on with it later.
+        Err(error) if lock.is_some() && error.kind() != Kind::Interrupted => {
+            let is_back = matches!(up::take_back_data(&site, &engine, &task).await, Ok(true));
+            let hint = format!("its databases are as they were: `sandbox up {task}` goes on with them");
+            Err(if is_back { error.hint(hint) } else { error })
+        }
+        result => result,
+    };
     if let Some(lock) = lock {
         lock.let_go(&result);
     }

@@ -3,12 +3,14 @@
 mod prepared;
 mod source;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{Context, completions, task_name};
 use crate::apply::{World, apply};
 use crate::converge::{Converged, Learnt, converge};
-use crate::engine::Engine;
+use crate::engine::{Engine, Volume, labels};
 use crate::error::Result;
 use crate::git::BranchSource;
 use crate::plan::{Desired, reconcile};
@@ -16,7 +18,7 @@ use crate::report;
 use crate::resolve::{self, Ask, COMPOSE_FILE, Expiry};
 use crate::setup::Setup;
 use crate::site::Site;
-use crate::task::Identity;
+use crate::task::{Identity, TaskName};
 use crate::world::Real;
 use source::Source;
 
@@ -175,6 +177,23 @@ pub async fn bring_up(site: &Site, engine: &Engine, ask: &Ask, context: &Context
         context.events.info(format!("the new branch {name} began at {from}"));
     }
     Ok(converged)
+}
+
+/// Goes back to the databases that a sandbox had, after a failure to replace them, where all of them still stand and none of those to
+/// come does. Whether it could. The caller holds the sandbox.
+pub async fn take_back_data(site: &Site, engine: &Engine, task: &TaskName) -> Result<bool> {
+    let Some(sandbox) = site.find(task)? else { return Ok(false) };
+    let Some(pending) = &sandbox.record.pending else { return Ok(false) };
+    let own = engine.volumes(&labels::of(&sandbox.record.claim.identity)).await?;
+    let is_data = |volume: &&Volume| volume.labels.contains_key(labels::compose::VOLUME);
+    let there: BTreeSet<String> = own.iter().filter(is_data).map(|volume| volume.name.clone()).collect();
+    let replaced: BTreeSet<String> =
+        own.iter().map(|volume| volume.name.clone()).filter(|name| pending.replace.contains(name)).collect();
+    if pending.replace.is_empty() || replaced != pending.replace || !there.is_subset(&pending.replace) {
+        return Ok(false);
+    }
+    sandbox.record.clone().settled().write(&sandbox.worktree.admin_dir)?;
+    Ok(true)
 }
 
 /// Whether it could be brought up, as far as can be told without doing anything.

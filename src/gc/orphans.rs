@@ -128,7 +128,10 @@ impl Left {
 /// Whether all that is left of a sandbox is proven to be without its worktree.
 fn judged(all: &[BTreeMap<String, String>], gone: impl Fn(&Path) -> Option<String>) -> Facts {
     let ours = [(labels::MACHINE, machine_id()), (labels::UID, rustix::process::getuid().as_raw().to_string())];
-    let is_ours = all.iter().all(|its| ours.iter().all(|(label, value)| its.get(*label) == Some(value)));
+    // What was made for one purpose and is left of a run that was killed says only whose it is.
+    let mut marked = all.iter().filter(|its| its.contains_key(labels::MACHINE)).peekable();
+    let is_ours =
+        marked.peek().is_some() && marked.all(|its| ours.iter().all(|(label, value)| its.get(*label) == Some(value)));
     let places: BTreeSet<PathBuf> = all.iter().filter_map(|its| its.get(labels::WORKTREE).map(PathBuf::from)).collect();
     let was = all.iter().find_map(|its| its.get(labels::FILE_SYSTEM));
     let proven = |place: &PathBuf| if is_absent(place, was) { gone(place) } else { None };

@@ -48,6 +48,8 @@ pub struct Stack {
     pub clones: Vec<CloneWanted>,
     /// Volumes that the stack had, in whose place others are, and what these wrote into.
     pub superseded: Vec<String>,
+    /// Whether the engine cannot mount overlays on its own storage.
+    pub no_overlays: bool,
     /// Its services, each after those it depends on.
     pub services: Vec<ServiceWanted>,
 }

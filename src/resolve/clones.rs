@@ -46,6 +46,8 @@ pub(super) struct Clones {
     pub(super) superseded: Vec<String>,
     /// Whether any are yet to be made.
     pub(super) makes_new: bool,
+    /// Whether the engine cannot mount overlays on its own storage.
+    no_overlays: bool,
     /// Whether more can be decided once the images are here.
     pub(super) awaits_images: bool,
 }
@@ -75,8 +77,8 @@ struct Seen {
     own: Vec<Volume>,
     /// All layers, whoever's.
     layers: Vec<Volume>,
-    /// All that names layers.
-    standing: Vec<Volume>,
+    /// What the sandbox writes or wrote into, and nobody else stands on.
+    own_uppers: Vec<String>,
     /// The snapshots that are whole.
     snapshots: Vec<Snapshot>,
     /// Whether what is new is in the pool.
@@ -110,12 +112,13 @@ pub(super) async fn choose(
         }
     }
     clones.makes_new = !missing.is_empty();
+    clones.no_overlays = seen.refused;
     if clones.makes_new {
         let maker = Maker { engine, record, ground, learnt, data, seen: &seen };
         maker.make(missing, &mut clones).await?;
     }
     if !clones.awaits_images {
-        clones.superseded = seen.superseded(record, project, &clones);
+        clones.superseded = seen.superseded(project, &clones);
     }
     Ok(clones)
 }
@@ -145,8 +148,10 @@ impl Seen {
         let snapshots = snapshot::whole(&standing, &layers);
         let pooled = has_pool && storage == Storage::Auto;
         let copied = storage == Storage::Copy;
-        let refused = snapshots.iter().flat_map(|it| &it.frozen).any(|frozen| frozen.copied);
-        Ok(Seen { own, layers, standing, snapshots, pooled, copied, refused })
+        let refused = snapshot::no_overlays(&snapshots);
+        let uppers = own_uppers(&standing, &record.claim.identity);
+        let own_uppers = uppers.into_iter().map(|upper| upper.name.clone()).collect();
+        Ok(Seen { own, layers, own_uppers, snapshots, pooled, copied, refused })
     }
 
     /// The sandbox's own volumes for one of the project.
@@ -165,31 +170,40 @@ impl Seen {
     fn makes_void(&self, data: &Data, project: &Project) -> bool {
         let On::Snapshot(on) = &data.on else { return false };
         let is_there = |layer: &str| self.layers.iter().any(|it| it.name == layer);
+        let is_gone = on.kind != snapshot::Kind::Passing && self.now(on).is_none();
         let stands =
             |volume: &DataVolume<'_>| self.newest(volume.volume).is_some_and(|it| data.replace.contains(&it.name));
-        !on.layers().all(is_there) && data_volumes(project).all(|volume| stands(&volume))
+        (is_gone || !on.layers().all(is_there)) && data_volumes(project).all(|volume| stands(&volume))
+    }
+
+    /// A snapshot as it is by now: it may have been put into the pool since.
+    fn now(&self, on: &Snapshot) -> Option<&Snapshot> {
+        self.snapshots.iter().find(|it| it.key == on.key && it.created == on.created)
     }
 
     /// A number that neither a volume of that name bears nor anything that one wrote into.
     fn next(&self, name: &str) -> u32 {
         let volumes = self.own.iter().filter_map(|own| generation(&own.name, name));
         let uppers = [false, true].map(|pooled| upper_name(name, pooled));
-        let uppers = uppers.iter().flat_map(|upper| self.layers.iter().filter_map(|it| generation(&it.name, upper)));
+        // What a run that was killed has left unfinished is made anew in its place.
+        let own: BTreeSet<&str> = self.own_uppers.iter().map(String::as_str).collect();
+        let layers = self.layers.iter().filter(|layer| !own.contains(layer.name.as_str()));
+        let layers: Vec<&Volume> = layers.collect();
+        let uppers = uppers.iter().flat_map(|upper| layers.iter().filter_map(|it| generation(&it.name, upper)));
         volumes.chain(uppers).max().unwrap_or_default() + 1
     }
 
     /// What is in nobody's place any more, and nobody stands on.
-    fn superseded(&self, record: &Record, project: &Project, clones: &Clones) -> Vec<String> {
+    fn superseded(&self, project: &Project, clones: &Clones) -> Vec<String> {
         let kept: BTreeSet<&String> = clones.names.values().collect();
         let older = data_volumes(project).flat_map(|data| self.generations(data.volume));
         let older = older.filter(|own| !kept.contains(&own.name));
         let used: BTreeSet<&String> =
             clones.standpoints.iter().flat_map(|point| point.clone.layers.iter().chain([&point.clone.upper])).collect();
-        let uppers = own_uppers(&self.standing, &record.claim.identity);
-        let uppers = uppers.into_iter().filter(|upper| !used.contains(&upper.name));
+        let uppers = self.own_uppers.iter().filter(|upper| !used.contains(upper));
         // Through which a run that was killed looked at several layers.
         let views = self.own.iter().filter(|own| !own.labels.contains_key(labels::compose::VOLUME));
-        older.chain(uppers).chain(views).map(|volume| volume.name.clone()).collect()
+        older.chain(views).map(|volume| &volume.name).chain(uppers).cloned().collect()
     }
 }
 
@@ -258,8 +272,8 @@ impl Clones {
 
     /// Says in the stack which of its volumes they are.
     pub(super) fn put_onto(self, stack: &mut Stack, record: &Record) {
-        let Clones { standpoints, names, superseded, .. } = self;
-        stack.superseded = superseded;
+        let Clones { standpoints, names, superseded, no_overlays, .. } = self;
+        (stack.superseded, stack.no_overlays) = (superseded, no_overlays);
         for Standpoint { service, volume, clone, content, has_manifest, base, volumes } in standpoints {
             let Some(name) = names.get(&volume) else { continue };
             let Some(wanted) = stack.services.iter_mut().find(|it| it.name == service) else { continue };

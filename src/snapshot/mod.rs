@@ -194,6 +194,18 @@ impl Snapshot {
     }
 }
 
+/// Whether the engine cannot mount overlays on its own storage, as was tried with the newest base snapshot that is there; without
+/// one, as others say.
+#[must_use]
+pub fn no_overlays(whole: &[Snapshot]) -> bool {
+    let is_copied = |it: &Snapshot| it.frozen.iter().any(|frozen| frozen.copied);
+    let tried = whole.iter().filter(|it| it.kind == Kind::Base && !it.is_pooled());
+    match tried.max_by(|one, other| one.created.cmp(&other.created)) {
+        Some(newest) => is_copied(newest),
+        None => whole.iter().any(is_copied),
+    }
+}
+
 /// A name under which a snapshot may be saved.
 pub fn checked_name(name: &str) -> Result<String> {
     let first = name.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());

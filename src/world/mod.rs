@@ -74,8 +74,8 @@ impl Real<'_> {
         pool::create(self, size_bytes, ticker).await
     }
 
-    /// Puts a snapshot into the pool. What is made for it bears a word of this run's own.
-    pub async fn move_into_pool(&self, snapshot: &Snapshot, nonce: &str, ticker: &Ticker) -> Result<()> {
+    /// Puts a snapshot into the pool, unless it is gone. What is made for it bears a word of this run's own.
+    pub async fn move_into_pool(&self, snapshot: &Snapshot, nonce: &str, ticker: &Ticker) -> Result<bool> {
         Box::pin(snapshots::move_into_pool(self, snapshot, nonce, ticker)).await
     }
 

@@ -72,7 +72,7 @@ async fn claim_numbers(world: &Real<'_>, claim: &Claim) -> Result<(), Setback> {
 
 async fn start(world: &Real<'_>, name: &str) -> Result<(), Setback> {
     let started = match world.engine.start(name).await {
-        Err(error) if error.to_string().contains("failed to mount local volume") => {
+        Err(error) if error.to_string().contains(snapshots::NOT_MOUNTED) => {
             let is_away = pool::is_there(world.engine).await? && !pool::is_attached(world.engine).await?;
             Err(error.hint(if is_away {
                 "the pool is not attached: `sandbox pool show` says why"

@@ -31,6 +31,9 @@ pub(super) use sizes::{COUNTING, sizes_of};
 pub(super) use sweep::{remove, sweep_abandoned, sweep_layers};
 pub(super) use uppers::{has_its_layers, make_upper};
 
+/// How the engine says that the kernel has refused a mount.
+pub(super) const NOT_MOUNTED: &str = "failed to mount local volume";
+
 /// How long another may be at work on a base.
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -80,10 +83,7 @@ async fn make(world: &Real<'_>, base: &BaseWanted, ticker: &Ticker) -> Result<()
     let driver_opts = base.driver_opts.clone();
     let layer = VolumeSpec { name: base.layer.clone(), labels: layer_labels.clone(), driver_opts, driver: None };
     engine.create_volume(&layer).await?;
-    let refused = match try_overlay(engine, base, &layer_labels).await {
-        Err(error) if error.leaves_work_under_way() => return Err(error.into()),
-        tried => tried.err(),
-    };
+    let refused = try_overlay(engine, base, &layer_labels).await?;
     let mut container = base.container.clone();
     container.labels.extend([lock]);
     for mount in container.mounts.iter_mut().filter(|mount| mount.source == base.layer) {
@@ -147,7 +147,16 @@ async fn put_manifest(engine: &Engine, snapshot: &Snapshot) -> Result<bool> {
 
 /// Makes a snapshot known whose layers are there already.
 pub(super) async fn keep(world: &Real<'_>, snapshot: &Snapshot) -> Result<()> {
-    if put_manifest(world.engine, snapshot).await? {
+    // In the pool and outside of it the manifests have different names.
+    let purpose = format!("sandbox, keeping the snapshot {}", snapshot.title());
+    let lock = Lock::acquire(&lock_path(world, &snapshot.key), &purpose, PATIENCE, |_| {}).await?;
+    let kept = async {
+        let other = snapshots(world.engine).await?.iter().any(|it| it.key == snapshot.key && it != snapshot);
+        Ok::<_, Error>(!other && put_manifest(world.engine, snapshot).await?)
+    };
+    let kept = kept.await;
+    lock.release();
+    if kept? {
         return Ok(());
     }
     Err(Error::new(Kind::SnapshotExists, format!("another has saved a snapshot {} just now", snapshot.title()))
@@ -230,11 +239,11 @@ async fn published_port(world: &Real<'_>, base: &BaseWanted, id: &str) -> Result
     }
 }
 
-/// Mounts an empty clone over an empty layer: not all engines can.
-async fn try_overlay(engine: &Engine, base: &BaseWanted, label: &BTreeMap<String, String>) -> Result<()> {
+/// Mounts an empty clone over an empty layer: not all engines can. Why it cannot, where that is so.
+async fn try_overlay(engine: &Engine, base: &BaseWanted, label: &BTreeMap<String, String>) -> Result<Option<String>> {
     // That the pool is mounted says enough.
     if is_pooled(&base.layer) {
-        return Ok(());
+        return Ok(None);
     }
     let name = format!("{}_try", base.layer);
     let upper = upper_name(&name, false);
@@ -243,7 +252,7 @@ async fn try_overlay(engine: &Engine, base: &BaseWanted, label: &BTreeMap<String
     let place = (&*format!("{directory}/volumes"), facts.rootless);
     let clone = Clone::over(&base.key, vec![base.layer.clone()], upper.clone(), Vec::new(), place);
     let Some(clone) = clone else {
-        return Err(Error::new(Kind::Engine, format!("the directory {directory} has a name that cannot be an option")));
+        return Ok(Some(format!("the directory {directory} has a name that cannot be an option")));
     };
     let image = &base.container.image;
     let labelled = |name: String| VolumeSpec { name, labels: label.clone(), ..VolumeSpec::default() };
@@ -259,5 +268,8 @@ async fn try_overlay(engine: &Engine, base: &BaseWanted, label: &BTreeMap<String
     for volume in [&name, &upper] {
         engine.remove_volume(volume).await?;
     }
-    mounted
+    match mounted {
+        Err(error) if error.to_string().contains(NOT_MOUNTED) => Ok(Some(error.to_string())),
+        mounted => mounted.map(|()| None),
+    }
 }

@@ -149,7 +149,7 @@ fn snapshots_that_were_there_before_a_pool_are_put_into_it() {
     let count = |task: &str| sql(&engine, task, "SELECT count(*) FROM numbers");
     let made = engine.sandbox(&["pool", "create", "--size", "4g"]).ok();
     assert!(made.stderr.contains("the snapshot one is in the pool now"), "{made}");
-    assert!(made.stderr.contains("`sandbox reset a two` puts it there too"), "{made}");
+    assert!(made.stderr.contains("sandboxes that are there go on where they are"), "{made}");
     assert_eq!(pool(&engine)["snapshots"], 2);
     // What stands elsewhere goes on there, and lets go of it when it is reset.
     assert_eq!(count("a"), "30000");

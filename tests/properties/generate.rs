@@ -135,7 +135,7 @@ pub fn desired_of(wanted: Vec<ServiceWanted>, new_branch: bool) -> Desired {
         worktree: AddWorktree { path: WORKTREE.into(), branch },
         excludes: vec!["/.env.worktree".into()],
         files: vec![file(".env.worktree"), file("compose.yaml")],
-        stack: Stack { networks: vec![network], volumes, clones, superseded: Vec::new(), services: wanted },
+        stack: Stack { networks: vec![network], volumes, clones, services: wanted, ..Stack::default() },
         awaits_images: false,
     }
 }

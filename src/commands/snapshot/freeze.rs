@@ -11,9 +11,8 @@ use crate::plan::desired::{CloneWanted, ServiceWanted, Stack};
 use crate::plan::{Action, Cause, Desired, OnFailure, Plan};
 use crate::record::{Data, On};
 use crate::resolve::Ask;
-use crate::settings::Storage;
 use crate::site::Site;
-use crate::snapshot::{Clone, Frozen, Kind as SnapshotKind, Snapshot, driver_opts};
+use crate::snapshot::{Clone, Frozen, Kind as SnapshotKind, Snapshot, driver_opts, is_pooled};
 use crate::task::TaskName;
 use crate::world::Real;
 
@@ -30,7 +29,7 @@ pub async fn freeze(
 ) -> Result<(Snapshot, Duration)> {
     // What has crashed recovers before it is frozen.
     let desired = Box::pin(up::bring_up(site, engine, &Ask::again(task.clone()), context)).await?.desired;
-    let mut snapshot = taken_from(&desired, wanted, site.settings.storage)?;
+    let mut snapshot = taken_from(&desired, wanted)?;
     flatten(site, engine, &desired, &mut snapshot, context).await?;
     for frozen in &mut snapshot.frozen {
         frozen.root = root_of(engine, &desired.stack, frozen).await?;
@@ -55,6 +54,9 @@ pub async fn freeze(
 /// A failure, after which the sandbox serves again as far as it can. Whoever said stop meant the freezing.
 async fn mended(site: &Site, engine: &Engine, task: &TaskName, error: Error, context: &Context) -> Error {
     let again = context.unheard();
+    if let Err(failed) = up::take_back_data(site, engine, task).await {
+        context.events.warn(format!("it cannot be told whether {task} can go on with the databases it had: {failed}"));
+    }
     match Box::pin(up::bring_up(site, engine, &Ask::again(task.clone()), &again)).await {
         Ok(_) => error.hint(format!("{task} is up again, with all its data")),
         Err(failed) => {
@@ -64,7 +66,7 @@ async fn mended(site: &Site, engine: &Engine, task: &TaskName, error: Error, con
 }
 
 /// What would be frozen of a sandbox.
-pub fn taken_from(desired: &Desired, wanted: Snapshot, storage: Storage) -> Result<Snapshot> {
+pub fn taken_from(desired: &Desired, wanted: Snapshot) -> Result<Snapshot> {
     let task = &desired.record.claim.identity.task;
     let stack = &desired.stack;
     let cannot = |why: String| {
@@ -79,7 +81,8 @@ pub fn taken_from(desired: &Desired, wanted: Snapshot, storage: Storage) -> Resu
     if stack.clones.is_empty() {
         return cannot("it has none".to_owned());
     }
-    let frozen = stack.services.iter().filter_map(|it| Some(frozen(it, clone_of(stack, it)?, storage))).collect();
+    let frozen =
+        stack.services.iter().filter_map(|it| Some(frozen(it, clone_of(stack, it)?, stack.no_overlays))).collect();
     Ok(Snapshot { frozen, ..wanted })
 }
 
@@ -88,7 +91,7 @@ fn clone_of<'a>(stack: &'a Stack, service: &ServiceWanted) -> Option<&'a CloneWa
 }
 
 /// What a service writes into becomes the newest layer.
-fn frozen(service: &ServiceWanted, clone: &CloneWanted, storage: Storage) -> Frozen {
+fn frozen(service: &ServiceWanted, clone: &CloneWanted, no_overlays: bool) -> Frozen {
     // A copy has all of it.
     let below: &[String] = if clone.is_copied() { &[] } else { &clone.layers };
     let names = service.databases.as_ref().map(|(_, names)| names.clone());
@@ -99,7 +102,7 @@ fn frozen(service: &ServiceWanted, clone: &CloneWanted, storage: Storage) -> Fro
         layers: [&clone.upper.name].into_iter().chain(below).cloned().collect(),
         root: None,
         databases: names.unwrap_or_default(),
-        copied: clone.is_copied() && storage == Storage::Auto,
+        copied: no_overlays && !is_pooled(&clone.upper.name),
     }
 }
 

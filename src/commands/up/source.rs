@@ -8,6 +8,7 @@ use crate::engine::{Engine, labels};
 use crate::error::{Error, Kind, Result};
 use crate::record::{Data, On, Stage};
 use crate::resolve::Ask;
+use crate::settings::Storage;
 use crate::site::Site;
 use crate::snapshot::{Clone, Kind as SnapshotKind, Snapshot};
 use crate::task::TaskName;
@@ -48,7 +49,7 @@ impl Source {
             Source::Sandbox(other) => {
                 refuse_own(site, task, other)?;
                 let there = decided(site, engine, &Ask::again(other.clone()), context).await?;
-                let passing = freeze::taken_from(&there, passing(site, other)?, site.settings.storage)?;
+                let passing = freeze::taken_from(&there, passing(site, other)?)?;
                 Ok(Some(data(site, engine, task, passing).await?))
             }
         }
@@ -66,7 +67,8 @@ impl Source {
         let lock = context.hold(site, engine, &identity, "up --from-sandbox").await?;
         let branched = async {
             let own = engine.volumes(&labels::of(&identity)).await?;
-            let is_copied = own.iter().filter_map(Clone::of).any(|clone| clone.is_copied());
+            let is_copied = site.settings.storage == Storage::Copy
+                || own.iter().filter_map(Clone::of).any(|clone| clone.is_copied());
             let time = if is_copied { "while its databases are copied" } else { "for about a second" };
             context.events.info(format!("{other} is away {time}: its connections are cut off"));
             let (frozen, _) = freeze::freeze(site, engine, &other, passing(site, &other)?, context).await?;
@@ -125,7 +127,8 @@ async fn of_snapshot(site: &Site, engine: &Engine, task: &TaskName, name: &str) 
     if own.is_empty() {
         return data(site, engine, task, snapshot).await.map(Some);
     }
-    if own.iter().filter_map(Clone::of).all(|clone| snapshot.is_below(&clone)) {
+    // It may have been put into the pool since.
+    if own.iter().filter_map(Clone::of).all(|clone| snapshot.is_below(&clone) || clone.snapshot == snapshot.key) {
         return Ok(None);
     }
     Err(has_its_own(task).hint(format!("`sandbox reset {task} {name}` replaces them")))

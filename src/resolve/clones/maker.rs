@@ -79,7 +79,10 @@ impl Maker<'_> {
             let number = self.seen.next(&first);
             clones.names.insert(data.volume.to_owned(), nth(&first, number));
             let stands = match &self.data.on {
-                On::Snapshot(on) => on.of_volume(data.volume).map(|frozen| (on, frozen)),
+                On::Snapshot(on) => {
+                    let on = self.seen.now(on).unwrap_or(on);
+                    on.of_volume(data.volume).map(|frozen| (on, frozen))
+                }
                 On::Base | On::Same => None,
             };
             let is_plain = self.learnt.no_clones && stands.is_none() || hides_password(data.its, &self.record.password);

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::{ContainerSpec, Engine, Exit, MountSpec, VolumeSpec};
+use crate::engine::{ContainerSpec, Engine, Exit, MountSpec, VolumeSpec, labels};
 use crate::error::{Error, Kind, Result};
 use crate::event::Ticker;
-use crate::snapshot::data_in;
+use crate::snapshot::{data_in, is_pooled};
 use crate::world::throw_away;
 
 /// Where the layers are seen.
@@ -48,6 +48,22 @@ pub(super) struct Copying<'a> {
 impl Copying<'_> {
     /// Copies, and leaves nothing behind but the copy.
     pub(super) async fn run(&self, engine: &Engine, ticker: &Ticker) -> Result<()> {
+        self.require_layers(engine).await?;
+        self.copy_all(engine, ticker).await?;
+        // Of one that has just gone the engine makes an empty one without a word.
+        self.require_layers(engine).await
+    }
+
+    async fn require_layers(&self, engine: &Engine) -> Result<()> {
+        let there = engine.volumes(&[(labels::LAYER, None)]).await?;
+        let Some(gone) = self.layers.iter().find(|layer| !there.iter().any(|it| it.name == **layer)) else {
+            return Ok(());
+        };
+        Err(Error::new(Kind::Service, format!("{gone} is gone, which was to be copied"))
+            .because("somebody removed it, perhaps with `docker volume prune`"))
+    }
+
+    async fn copy_all(&self, engine: &Engine, ticker: &Ticker) -> Result<()> {
         let Some(view) = self.view else {
             let layer = self.layers.first().map(String::as_str).unwrap_or_default();
             return self.copy(engine, layer, &format!("{FROM}{}", data_in(layer)), ticker).await;
@@ -75,6 +91,8 @@ impl Copying<'_> {
             entrypoint: Some(vec!["sh".into(), "-c".into()]),
             command: Some(vec![COPY.into(), "sh".into(), place.to_owned(), format!("/to{}", data_in(self.to))]),
             user: Some("0:0".into()),
+            // A shell that is the first of its processes is deaf to others.
+            stop_signal: Some("SIGKILL".into()),
             network_mode: Some("none".into()),
             labels: self.labels.clone(),
             mounts: vec![below, mount(self.to, "/to")],
@@ -91,7 +109,11 @@ impl Copying<'_> {
                 let why: Vec<String> = said.into_iter().filter(|line| progress(line).is_none()).collect();
                 Err(Error::new(Kind::Service, format!("the data of {} cannot be copied", self.layers.join(" and ")))
                     .because(why.join("\n"))
-                    .hint("`df` says whether the engine's disk is full"))
+                    .hint(if is_pooled(self.to) {
+                        "`sandbox pool show` says whether the pool is full; `sandbox pool grow SIZE` makes it larger"
+                    } else {
+                        "`df` says whether the engine's disk is full"
+                    }))
             }
         }
     }

@@ -14,24 +14,25 @@ use crate::snapshot::{Clone, Frozen, Snapshot, driver_opts, layer_name, short};
 use crate::world::{Real, pool};
 
 /// Copies all that a snapshot consists of into the pool; from then on it is there. What stands on its layers elsewhere goes on
-/// there. Killed, it is where it was, or in the pool.
+/// there. Killed, it is where it was, or in the pool. Whether it was there to be moved.
 pub(in crate::world) async fn move_into_pool(
     world: &Real<'_>,
     snapshot: &Snapshot,
     nonce: &str,
     ticker: &Ticker,
-) -> Result<()> {
+) -> Result<bool> {
     let engine = world.engine;
     let purpose = format!("sandbox, moving the snapshot {}", snapshot.title());
     let lock = Lock::acquire(&lock_path(world, &snapshot.key), &purpose, PATIENCE, |_| {}).await?;
     let moved = async {
         // Another may have removed it meanwhile.
         if engine.volume(&snapshot.manifest_name()).await?.as_ref().and_then(Snapshot::of).as_ref() != Some(snapshot) {
-            return Ok(());
+            return Ok(false);
         }
+        let is_moved = |it: &Snapshot| it.key == snapshot.key && it.created == snapshot.created && it.is_pooled();
         // One that was killed may have come so far.
-        if snapshots(engine).await?.iter().any(|it| it.key == snapshot.key && it.is_pooled()) {
-            return forget(world, snapshot).await;
+        if snapshots(engine).await?.iter().any(is_moved) {
+            return forget(world, snapshot).await.map(|()| true);
         }
         sweep(world, &snapshot.key).await?;
         let copied = copy(world, snapshot, nonce, ticker).await;
@@ -39,11 +40,12 @@ pub(in crate::world) async fn move_into_pool(
             // What matters is why; what is left is found by its labels.
             let _ = sweep(world, &snapshot.key).await;
         }
-        if !put_manifest(engine, &copied?).await? {
+        // Only what is whole is in nobody's place.
+        if !put_manifest(engine, &copied?).await? || !snapshots(engine).await?.iter().any(is_moved) {
             let what = format!("another has put the snapshot {} into the pool just now", snapshot.title());
             return Err(Error::new(Kind::SnapshotExists, what));
         }
-        forget(world, snapshot).await
+        forget(world, snapshot).await.map(|()| true)
     };
     let moved = moved.await;
     lock.release();

@@ -49,16 +49,19 @@ pub(in crate::world) async fn sweep_abandoned(world: &Real<'_>) -> Result<()> {
     let is_unused_base = |layer: &Volume| !is_upper(&layer.name) && !used.contains(&layer.name);
     let unused: Vec<Volume> = layers.into_iter().filter(is_unused_base).collect();
     let containers: Vec<Container> = [bases, tries].concat();
-    for container in containers.iter().filter(|container| is_old(container.created)) {
+    let key = |of: &BTreeMap<String, String>| of.get(labels::BASE).or_else(|| of.get(labels::LAYER)).cloned();
+    // Of these it can be told whether somebody is at work on them.
+    let ours =
+        |of: &BTreeMap<String, String>| key(of).filter(|key| of.get(labels::LOCK) == Some(&lock_label(world, key)));
+    let is_left = |of: &BTreeMap<String, String>, created| ours(of).is_none() && is_old(created);
+    for container in containers.iter().filter(|container| is_left(&container.labels, container.created)) {
         engine.remove_container(&container.id).await?;
     }
-    for layer in unused.iter().filter(|layer| is_old(layer.created)) {
+    for layer in unused.iter().filter(|layer| is_left(&layer.labels, layer.created)) {
         pool::remove_volume(engine, &layer.name).await?;
     }
     let labelled = containers.iter().map(|container| &container.labels).chain(unused.iter().map(|layer| &layer.labels));
-    let key = |of: &BTreeMap<String, String>| of.get(labels::BASE).or_else(|| of.get(labels::LAYER)).cloned();
-    let keys: BTreeSet<String> =
-        labelled.filter_map(|of| key(of).filter(|key| of.get(labels::LOCK) == Some(&lock_label(world, key)))).collect();
+    let keys: BTreeSet<String> = labelled.filter_map(ours).collect();
     for key in keys {
         if let Ok(lock) = Lock::acquire(&lock_path(world, &key), "sandbox, tidying up", Duration::ZERO, |_| {}).await {
             let swept = sweep(world, &key).await;
@@ -123,21 +126,19 @@ pub(in crate::world) async fn remove(world: &Real<'_>, snapshot: &Snapshot) -> R
     let engine = world.engine;
     let purpose = format!("sandbox, removing the snapshot {}", snapshot.title());
     let lock = Lock::acquire(&lock_path(world, &snapshot.key), &purpose, PATIENCE, |_| {}).await?;
-    let name = snapshot.manifest_name();
     let removed = async {
-        // Another may have removed it meanwhile, and a third one saved another of that name.
-        if engine.volume(&name).await?.as_ref().and_then(Snapshot::of).as_ref() != Some(snapshot) {
-            return Ok(true);
-        }
         let standing = engine.volumes(&[(labels::LAYERS, None)]).await?;
-        if standing.iter().filter_map(Clone::of).any(|clone| snapshot.is_below(&clone)) {
+        // Another may have removed it meanwhile, and a third one saved another of that name; or it was put into the pool.
+        let is_it = |it: &Snapshot| it.key == snapshot.key && it.created == snapshot.created;
+        let all: Vec<Snapshot> = standing.iter().filter_map(Snapshot::of).filter(is_it).collect();
+        let stands = |clone: &Clone| all.iter().any(|it| it.is_below(clone));
+        if standing.iter().filter_map(Clone::of).any(|clone| stands(&clone)) {
             return Ok(false);
         }
-        // What it was before it came into the pool, of which a run that was killed has left the manifest.
-        for other in standing.iter().filter_map(Snapshot::of).filter(|it| it.key == snapshot.key && *it != *snapshot) {
-            forget(world, &other).await?;
+        for one in &all {
+            forget(world, one).await?;
         }
-        forget(world, snapshot).await.map(|()| true)
+        Ok(true)
     };
     let removed = removed.await;
     lock.remove();

@@ -40,6 +40,10 @@ pub(in crate::world) async fn make_upper(world: &Real<'_>, spec: &UpperSpec, tic
     let owned = |there: &BTreeMap<String, String>| {
         labels::upper_of(&spec.of).iter().all(|(label, value)| there.get(*label).map(String::as_str) == *value)
     };
+    // A copy takes long.
+    if !whole().await? {
+        return Err(changed());
+    }
     let filler = format!("{}_made", upper.name);
     let labels = labels::owned_by(&spec.of);
     // One that a killed run has left holds the volume.
@@ -62,7 +66,11 @@ pub(in crate::world) async fn make_upper(world: &Real<'_>, spec: &UpperSpec, tic
         Content::Copy(view) => {
             let (image, view) = (&*spec.image, view.as_ref());
             let copy = Copying { name: &filler, image, labels: &labels, layers: &spec.layers, view, to: &upper.name };
-            copy.run(engine, ticker).await?;
+            if let Err(error) = copy.run(engine, ticker).await {
+                // A part of it is nobody's use, and takes the room that the next try needs.
+                let _ = pool::remove_volume(engine, &upper.name).await;
+                return Err(error.into());
+            }
         }
         Content::Nothing(root) if !is_pooled(&upper.name) => fill(world, spec, *root, &filler, &labels).await?,
         Content::Nothing(_) => {}

@@ -270,8 +270,9 @@ impl Drop for OwnEngine<'_> {
         for container in String::from_utf8_lossy(&all).lines() {
             self.asked(&["rm", "-f", container]);
         }
-        // A pool that a scenario has left.
+        // A pool that a scenario has left: found by its file, as long as that is to be seen.
         let file = self.pool_file();
+        detach(&file);
         // Asked, they end their own children too, and let go of their mounts.
         for child in self.daemon.iter_mut().chain([&mut self.containerd]) {
             let _ = kill_process(Pid::from_child(child), Signal::TERM);
