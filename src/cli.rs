@@ -89,7 +89,7 @@ pub enum Command {
     Lock(lock::Args),
     /// Let a sandbox be removed again
     Unlock(lock::UnlockArgs),
-    /// Allow the set-up that the repository asks for, or withdraw that
+    /// Allow the set-up that the settings ask for, or withdraw that
     Trust(trust::Args),
     /// Print the resolved Compose file
     Config(config::Args),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 mod group;
 
-pub use group::Group;
+pub use group::{Group, Held};
 
 /// How much of a command line is shown.
 const COMMAND_MAX_CHARS: usize = 60;

@@ -85,6 +85,19 @@ pub enum On {
     Snapshot(Box<Snapshot>),
 }
 
+/// How it is with the set-up of a sandbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SetUp {
+    /// Nobody has asked for one, or the user does without: somebody may have worked in the databases.
+    #[default]
+    NotAsked,
+    /// The databases are new, and it is yet to be run, or has failed.
+    Owed,
+    /// It has been run: the digest of its commands.
+    Done(String),
+}
+
 /// What a sandbox is.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -112,9 +125,9 @@ pub struct Record {
     /// What its databases are about to begin with; none once they have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Data>,
-    /// The digest of the set-up that has been run on the data that it has; none where none has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub setup: Option<String>,
+    /// How it is with the set-up, for the data that it has.
+    #[serde(default)]
+    pub setup: SetUp,
     /// Its services, and the image that each runs: a data directory stays with the image that made it.
     pub images: BTreeMap<String, String>,
 }
@@ -151,7 +164,7 @@ impl Record {
             env_file,
             dependencies: Dependencies::Share,
             pending: None,
-            setup: None,
+            setup: SetUp::NotAsked,
             images: BTreeMap::new(),
         }
     }
@@ -168,17 +181,17 @@ impl Record {
         Record { pending: None, ..self }
     }
 
-    /// The record of databases on which no set-up has been run, unless they are only gone on with.
+    /// The record of databases that are new, unless they are only gone on with.
     #[must_use]
-    pub fn with_new_data(self) -> Record {
+    pub fn with_new_data(self, setup: SetUp) -> Record {
         let goes_on = |data: &Data| matches!(&data.on, On::Snapshot(on) if on.kind == snapshot::Kind::Passing);
-        if self.pending.as_ref().is_some_and(goes_on) { self } else { Record { setup: None, ..self } }
+        if self.pending.as_ref().is_some_and(goes_on) { self } else { Record { setup, ..self } }
     }
 
     /// The record once a set-up has been run.
     #[must_use]
     pub fn set_up(self, digest: &str) -> Record {
-        Record { setup: Some(digest.to_owned()), ..self }
+        Record { setup: SetUp::Done(digest.to_owned()), ..self }
     }
 
     /// The record with another claim.

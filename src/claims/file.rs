@@ -49,7 +49,7 @@ impl ClaimsFile {
         self.directory.join("locks")
     }
 
-    /// Where it is kept what the user has allowed.
+    /// Where it is kept what the user has allowed, in a directory for each repository.
     #[must_use]
     pub fn consents(&self) -> PathBuf {
         self.directory.join("trust")

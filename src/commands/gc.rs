@@ -16,7 +16,7 @@ use crate::git::TrashEntry;
 use crate::plan::{Extent, Removal, teardown};
 use crate::report;
 use crate::site::Site;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Kind as SnapshotKind, Snapshot};
 use crate::task::{Identity, TaskName};
 use crate::world::Real;
 
@@ -168,7 +168,8 @@ impl Findings {
             .iter()
             .map(|image| (format!("image {}", image.tags.join(", ")), "of an older version of our recipe".to_owned()));
         let snapshots = self.snapshots.iter().map(|snapshot| {
-            let name = format!("the base snapshot {}", snapshot.title());
+            let made = if snapshot.kind == SnapshotKind::Prepared { "prepared" } else { "base" };
+            let name = format!("the {made} snapshot {}", snapshot.title());
             (name, "no sandbox stands on it".to_owned())
         });
         sandboxes.chain(trash).chain(images).chain(snapshots).collect()

@@ -158,7 +158,7 @@ pub async fn run(command: Command, context: &Context) -> Result<u8> {
         Command::Undo(args) => undo::run(&args, context).await.map(|()| 0),
         Command::Lock(args) => lock::run(&args, context).await.map(|()| 0),
         Command::Unlock(args) => lock::run_unlock(&args, context).await.map(|()| 0),
-        Command::Trust(args) => trust::run(&args, context).map(|()| 0),
+        Command::Trust(args) => trust::run(&args, context).await.map(|()| 0),
         Command::Config(args) => config::run(&args, context).await.map(|()| 0),
         Command::Images(args) => images::run(&args, context).await.map(|()| 0),
         Command::Doctor(args) => doctor::run(&args, context).await,

@@ -8,7 +8,7 @@ use crate::error::{Kind, Result};
 use crate::plan::desired::CloneWanted;
 use crate::record::{Data, On};
 use crate::report;
-use crate::resolve::Ask;
+use crate::resolve::{self, Ask};
 use crate::setup::Setup;
 use crate::snapshot::is_upper;
 use crate::world::Real;
@@ -43,8 +43,11 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
     let task = site.task(named.as_ref())?;
     let identity = site.identity(&task)?;
     // On other data none has been run.
-    let setup = Setup::of(&site).filter(|_| !args.no_setup);
-    setup.iter().try_for_each(Setup::refuse_unless_allowed)?;
+    let setup = Setup::of(&site).filter(|_| !args.no_setup && !args.dry_run);
+    if let Some(setup) = &setup {
+        let ground = resolve::ask_git(&site, &Ask::again(task.clone()), false, &context.events).await?;
+        setup.consent(&site, &ground).await?.require(&site, task.as_str())?;
+    }
     let engine = context.engine().await?;
     let snapshot = match &args.snapshot {
         Some(name) => Some(snapshot::find(&site, &engine, name).await?),
@@ -63,13 +66,15 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
     };
     let begun = async {
         let volumes = engine.volumes(&labels::of(&identity)).await?;
-        let ask = Ask { data: Some(Data::in_place_of(volumes, on)), ..Ask::again(task.clone()) };
+        let data = Some(Data::in_place_of(volumes, on));
+        let ask = Ask { data, no_setup: args.no_setup, ..Ask::again(task.clone()) };
         if args.dry_run {
-            return up::plan(&site, &engine, &ask, setup.as_ref(), context).await.map(|()| None);
+            return up::plan(&site, &engine, &ask, context).await.map(|()| None);
         }
         let up = Box::pin(up::bring_up(&site, &engine, &ask, context)).await?;
         if let Some(setup) = &setup {
-            up::run_setup(&site, &engine, &up.desired, setup, context).await?;
+            let how = up::Run { is_wanted: false, is_allowed: true };
+            up::run_setup(&site, &engine, &up.desired, setup, how, context).await?;
         }
         Ok(Some(up))
     };

@@ -54,7 +54,7 @@ struct LsArgs {
 
 #[derive(Debug, clap::Args)]
 struct RmArgs {
-    /// Their names
+    /// Their names; of one that has none what `ls --all --quiet` calls it
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
 }
@@ -151,7 +151,7 @@ pub(super) async fn all(engine: &Engine) -> Result<Vec<Snapshot>> {
 
 /// The snapshot of a name in a repository.
 pub(super) async fn find(site: &Site, engine: &Engine, name: &str) -> Result<Snapshot> {
-    let own = of_site(site, all(engine).await?)?;
+    let own = of_site(site, all(engine).await?, SnapshotKind::Saved)?;
     if let Some(snapshot) = own.iter().find(|it| it.name.as_deref() == Some(name)) {
         return Ok(snapshot.clone());
     }
@@ -164,11 +164,10 @@ pub(super) async fn find(site: &Site, engine: &Engine, name: &str) -> Result<Sna
     })
 }
 
-/// Those that were saved in a repository, whatever it was called then.
-fn of_site(site: &Site, all: Vec<Snapshot>) -> Result<Vec<Snapshot>> {
+/// Those of a kind that were made in a repository, whatever it was called then.
+pub(super) fn of_site(site: &Site, all: Vec<Snapshot>, kind: SnapshotKind) -> Result<Vec<Snapshot>> {
     let identities = site.repo_identities()?;
-    let is_own =
-        |it: &Snapshot| it.kind == SnapshotKind::Saved && it.repo.as_ref().is_some_and(|it| identities.contains(it));
+    let is_own = |it: &Snapshot| it.kind == kind && it.repo.as_ref().is_some_and(|it| identities.contains(it));
     Ok(all.into_iter().filter(is_own).collect())
 }
 
@@ -178,7 +177,7 @@ async fn ls(args: &LsArgs, context: &Context) -> Result<()> {
     let (standing, there) =
         tokio::try_join!(engine.volumes(&[(labels::LAYERS, None)]), engine.volumes(&[(labels::LAYER, None)]))?;
     let every = manifests(&standing);
-    let mut listed = if args.all { every } else { of_site(&site, every)? };
+    let mut listed = if args.all { every } else { of_site(&site, every, SnapshotKind::Saved)? };
     listed.sort_by(|one, other| (&one.name, &one.created).cmp(&(&other.name, &other.created)));
     if args.quiet {
         let names = listed.iter().map(|it| it.name.clone().unwrap_or_else(|| short(&it.key).to_owned()));
@@ -241,6 +240,8 @@ impl Row<'_> {
         json!({
             "name": snapshot.name,
             "kind": snapshot.kind,
+            "key": short(&snapshot.key),
+            "commit": snapshot.origin.as_ref().map(|origin| &origin.commit),
             "repository": snapshot.repo,
             "created": snapshot.created,
             "services": snapshot.services(),
@@ -276,7 +277,14 @@ async fn rm(args: &RmArgs, context: &Context) -> Result<()> {
 }
 
 async fn remove(world: &Real<'_>, name: &str) -> Result<()> {
-    let snapshot = find(world.site, world.engine, name).await?;
+    let snapshot = match find(world.site, world.engine, name).await {
+        Err(error) if error.kind() == Kind::NoSuchSnapshot => {
+            // By what `ls --all --quiet` calls one that has no name.
+            let unnamed = of_site(world.site, all(world.engine).await?, SnapshotKind::Prepared)?;
+            unnamed.into_iter().find(|it| short(&it.key) == name).ok_or(error)?
+        }
+        found => found?,
+    };
     if world.remove_snapshot(&snapshot).await? {
         return Ok(());
     }

@@ -1,55 +1,70 @@
-//! `sandbox trust`
+//! `sandbox trust [TASK]`
 
 use serde_json::json;
 
-use super::Context;
+use super::{Context, completions, task_name};
 use crate::error::{Error, Kind, Result};
 use crate::report;
-use crate::setup::Setup;
+use crate::resolve::{self, Ask};
+use crate::setup::{self, Setup};
+use crate::site::Site;
+use crate::task::TaskName;
 
-/// Allow the set-up that the repository asks for, or withdraw that.
+/// What a task may be called that is only asked about.
+const ANY: &str = "sandbox-trust";
+
+/// Allow the set-up that the settings ask for, or withdraw that.
 ///
-/// It shows the commands and asks, in a terminal alone. What was allowed holds for these very commands in this repository: when
-/// they change, `up` asks for consent anew. They run as you, in the worktrees of sandboxes.
+/// It shows what would be run in a new sandbox, and asks, in a terminal alone. What was allowed holds in this repository for these
+/// very commands and the files that they name; of a branch of a remote, for its commit. When any of that changes, `up` asks anew.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Withdraw it
-    #[arg(long)]
+    /// The task whose branch it would be run on, where that is there already, here or at a remote
+    #[arg(add = completions::tasks())]
+    task: Option<String>,
+    /// Withdraw all that was allowed in this repository
+    #[arg(long, conflicts_with = "task")]
     revoke: bool,
 }
 
 /// Runs the verb.
-pub fn run(args: &Args, context: &Context) -> Result<()> {
+pub async fn run(args: &Args, context: &Context) -> Result<()> {
     let site = context.site()?;
-    let setup = Setup::of(&site).filter(Setup::needs_consent);
-    let Some(setup) = setup else {
-        return said(context, None, &format!("{} asks for nothing that has to be allowed\n", site.repo.name()));
-    };
-    let list = format!("  {}\n", setup.commands.join("\n  "));
     if args.revoke {
-        setup.withdraw()?;
-        return said(context, Some(&setup), &format!("not allowed in sandboxes of {}:\n{list}", site.repo.name()));
+        setup::withdraw(&site)?;
+        return said(context, &[], false, &format!("nothing is allowed in sandboxes of {}\n", site.repo.name()));
     }
-    if !setup.is_allowed() {
-        report::narrate(&format!("{} asks to run, in each new sandbox, as you:\n{list}", site.repo.name()));
+    let Some(setup) = Setup::of(&site) else {
+        return said(context, &[], true, &format!("{} has no set-up that had to be allowed\n", site.repo.name()));
+    };
+    let ground = resolve::ask_git(&site, &Ask::again(task(args, &site)?), false, &context.events).await?;
+    let consent = setup.consent(&site, &ground).await?;
+    let list = format!("  {}\n", consent.shown.join("\n  "));
+    if !consent.is_given(&site)? {
+        report::narrate(&format!("in each new sandbox of {}, this is to be run as you:\n{list}", site.repo.name()));
         match report::confirmed("Allow that?") {
-            Some(true) => setup.allow()?,
-            Some(false) => return said(context, Some(&setup), "not allowed\n"),
+            Some(true) => consent.give(&site)?,
+            Some(false) => return said(context, &consent.shown, false, "not allowed\n"),
             None => {
                 return Err(Error::new(Kind::Untrusted, "consent is read from a terminal alone")
-                    .hint("run `sandbox trust` in a terminal")
-                    .hint("commands of your own, in ~/.config/sandbox/config.yaml, need no consent"));
+                    .hint("run `sandbox trust` in a terminal"));
             }
         }
     }
-    said(context, Some(&setup), &format!("allowed in sandboxes of {}:\n{list}", site.repo.name()))
+    said(context, &consent.shown, true, &format!("allowed in sandboxes of {}:\n{list}", site.repo.name()))
 }
 
-fn said(context: &Context, setup: Option<&Setup>, text: &str) -> Result<()> {
-    if !context.globals.json {
-        return report::data(text);
+/// One that is named, or the one that we stand in; else any that would begin at the default branch.
+fn task(args: &Args, site: &Site) -> Result<TaskName> {
+    match task_name(args.task.as_deref())? {
+        Some(task) => Ok(task),
+        None => site.task(None).or_else(|_| TaskName::parse(ANY)),
     }
-    let commands = setup.map(|setup| setup.commands.clone()).unwrap_or_default();
-    let is_allowed = setup.is_none_or(Setup::is_allowed);
-    report::document("trust", &json!({ "setup": commands, "allowed": is_allowed }))
+}
+
+fn said(context: &Context, shown: &[String], is_allowed: bool, text: &str) -> Result<()> {
+    if context.globals.json {
+        return report::document("trust", &json!({ "setup": shown, "allowed": is_allowed }));
+    }
+    report::data(text)
 }

@@ -14,10 +14,12 @@ use crate::engine::{Engine, Volume, labels};
 use crate::error::Result;
 use crate::git::BranchSource;
 use crate::plan::{Desired, reconcile};
+use crate::record::{Data, On, Record, Stage};
 use crate::report;
-use crate::resolve::{self, Ask, COMPOSE_FILE, Expiry};
+use crate::resolve::{self, Ask, COMPOSE_FILE, Expiry, Ground};
 use crate::setup::Setup;
 use crate::site::Site;
+use crate::snapshot::Kind as SnapshotKind;
 use crate::task::{Identity, TaskName};
 use crate::world::Real;
 use source::Source;
@@ -44,11 +46,14 @@ pub struct Args {
     /// Begin with the databases of another sandbox as they are now; it is away for about a second
     #[arg(long, value_name = "TASK", add = completions::tasks())]
     from_sandbox: Option<String>,
-    /// Begin with new databases, and not with what a set-up has made before
+    /// Begin a new sandbox with new databases, and not with what a set-up has made before
     #[arg(long, conflicts_with_all = ["snapshot", "from_sandbox"])]
     fresh: bool,
-    /// Do not run the set-up of the settings
+    /// Run the set-up of the settings, also where it has been run
     #[arg(long)]
+    setup: bool,
+    /// Do not run the set-up of the settings
+    #[arg(long, conflicts_with = "setup")]
     no_setup: bool,
     /// Print what would be done, and do nothing
     #[arg(long)]
@@ -79,21 +84,18 @@ fn expiry(text: &str) -> Result<Expiry, String> {
 pub async fn run(args: Args, context: &Context) -> Result<()> {
     let named = task_name(args.task.as_deref())?;
     let site = context.site()?;
-    let source = Source::of(args.snapshot, args.from_sandbox.as_deref())?;
+    let source = Source::of(args.snapshot, args.from_sandbox.as_deref(), args.fresh)?;
     let task = site.task(named.as_ref())?;
-    let setup = Setup::of(&site).filter(|_| !args.no_setup);
-    let known = site.find(&task)?;
-    let is_due = |setup: &&Setup| known.as_ref().is_none_or(|sandbox| setup.is_due(&sandbox.record));
-    setup.as_ref().filter(is_due).map_or(Ok(()), Setup::refuse_unless_allowed)?;
-    let ask = Ask { task, from: args.from, renumber: args.renumber, expiry: args.ttl, data: None };
+    let (no_setup, renumber) = (args.no_setup, args.renumber);
+    let ask = Ask { task, from: args.from, renumber, expiry: args.ttl, data: None, no_setup };
     let engine = context.engine().await?;
     if args.dry_run {
         let data = Box::pin(source.planned(&site, &engine, &ask.task, context)).await?;
-        return plan(&site, &engine, &Ask { data, ..ask }, setup.as_ref(), context).await;
+        return plan(&site, &engine, &Ask { data, ..ask }, context).await;
     }
     let identity = site.identity(&ask.task)?;
     let lock = context.hold(&site, &engine, &identity, "up").await?;
-    let result = Box::pin(bring_up_from(&site, &engine, source, ask, args.fresh, setup.as_ref(), context)).await;
+    let result = Box::pin(bring_up_from(&site, &engine, source, ask, args.setup, context)).await;
     if result.is_err() && nothing_is_left(&site, &identity) {
         lock.remove();
     } else {
@@ -108,44 +110,88 @@ async fn bring_up_from(
     engine: &Engine,
     source: Source,
     ask: Ask,
-    fresh: bool,
-    setup: Option<&Setup>,
+    is_wanted: bool,
     context: &Context,
 ) -> Result<Converged> {
-    let is_usual = matches!(source, Source::Usual) && source::is_new(site, &ask.task)?;
-    let Some(setup) = setup else { return source.bring_up(site, engine, ask, context).await };
-    let (shaped, found) = if is_usual {
-        let (shaped, found) = prepared::look(site, engine, &ask, setup, context).await?;
-        (Some(shaped), found.filter(|_| !fresh))
-    } else {
-        (None, None)
+    let Some(setup) = Setup::of(site).filter(|_| !ask.no_setup) else {
+        return source.bring_up(site, engine, ask, None, context).await;
     };
-    let source = found.map_or(source, |found| Source::Prepared(Box::new(found)));
-    let mut converged = source.bring_up(site, engine, ask, context).await?;
-    converged.steps += run_setup(site, engine, &converged.desired, setup, context).await?;
-    if let Some(shaped) = shaped {
-        prepared::keep(site, engine, &converged.desired, setup, shaped, context).await;
+    let known = site.find(&ask.task)?.map(|sandbox| sandbox.record);
+    let is_due =
+        is_wanted || known.as_ref().is_none_or(|record| record.stage < Stage::Established || Setup::is_due(record));
+    if !is_due {
+        if known.as_ref().is_some_and(|record| setup.has_changed(record)) {
+            let task = &ask.task;
+            context
+                .events
+                .info(format!("the set-up is another than was run here: `sandbox up --setup {task}` runs it"));
+        }
+        let mut converged = source.bring_up(site, engine, ask, None, context).await?;
+        let how = Run { is_wanted, is_allowed: false };
+        converged.steps += run_setup(site, engine, &converged.desired, &setup, how, context).await?;
+        return Ok(converged);
+    }
+    let ground = prepare(site, engine, &ask, context).await?;
+    setup.consent(site, &ground).await?.require(site, ask.task.as_str())?;
+    let shaped = if source.is_usual() && !has_begun_otherwise(known.as_ref()) {
+        prepared::look(site, engine, &ask, &ground, &setup, &source, context).await?
+    } else {
+        None
+    };
+    let source = shaped.as_ref().map_or(source.clone(), |shaped| shaped.source(&source));
+    let mut converged = source.bring_up(site, engine, ask, Some(&ground), context).await?;
+    let is_just = match &shaped {
+        Some(shaped) => shaped.is_just_in(site, &converged.desired).await,
+        None => false,
+    };
+    let how = Run { is_wanted, is_allowed: true };
+    converged.steps += run_setup(site, engine, &converged.desired, &setup, how, context).await?;
+    if let Some(shaped) = shaped.filter(|_| is_just) {
+        prepared::keep(site, engine, &converged.desired, &setup, shaped, context).await?;
     }
     Ok(converged)
 }
 
-/// Runs the set-up in a sandbox that is up, unless it has been run on the data that it has. The answer is in how many steps. What
-/// fails leaves the sandbox as it is.
+/// Whether a sandbox has databases, or a run that was cut short had chosen others for it than are chosen unasked.
+fn has_begun_otherwise(known: Option<&Record>) -> bool {
+    let Some(record) = known else { return false };
+    let is_unasked = |data: &Data| match &data.on {
+        On::Snapshot(on) => on.kind == SnapshotKind::Prepared,
+        On::Base | On::Same => true,
+    };
+    record.stage == Stage::Established || !record.pending.as_ref().is_none_or(is_unasked)
+}
+
+/// How the set-up is to be run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    /// Whether somebody wants it, also where the databases are not new.
+    pub(super) is_wanted: bool,
+    /// Whether it is known that the user has consented.
+    pub(super) is_allowed: bool,
+}
+
+/// Runs the set-up in a sandbox that is up, where that is due. The answer is in how many steps. What fails leaves the sandbox as it
+/// is.
 pub(super) async fn run_setup(
     site: &Site,
     engine: &Engine,
     desired: &Desired,
     setup: &Setup,
+    how: Run,
     context: &Context,
 ) -> Result<usize> {
-    // Who has lost the databases meanwhile has lost what it made.
-    if !setup.is_due(&desired.record) {
+    if !how.is_wanted && !Setup::is_due(&desired.record) {
         return Ok(0);
     }
-    setup.refuse_unless_allowed()?;
+    let task = &desired.record.claim.identity.task;
+    // The databases were gone, which could not be foreseen.
+    if !how.is_allowed {
+        let ground = resolve::ask_git(site, &Ask::again(task.clone()), false, &context.events).await?;
+        setup.consent(site, &ground).await?.require(site, task.as_str())?;
+    }
     let plan = setup.plan(desired);
     let outcome = apply(&Real { engine, site }, &plan, &context.events, context.stop.clone()).await;
-    let task = &desired.record.claim.identity.task;
     outcome.into_result().map_err(|error| {
         error.hint(format!("{task} is up: `sandbox up {task}` runs the set-up again, with `--no-setup` it is left out"))
     })?;
@@ -160,16 +206,26 @@ fn nothing_is_left(site: &Site, identity: &Identity) -> bool {
 
 /// Converges: also what `start` does.
 pub async fn bring_up(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> Result<Converged> {
+    let ground = prepare(site, engine, ask, context).await?;
+    bring_up_on(site, engine, ask, &ground, context).await
+}
+
+/// Sees to all that has to be before anything is decided: what git says, with news from the remote, and the pool.
+async fn prepare(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> Result<Ground> {
     let (ground, networks) = tokio::join!(resolve::ask_git(site, ask, true, &context.events), engine.networks());
     engine.check_loopback(&networks?).await?;
     let ground = ground?;
     site.register().await?;
-    let world = Real { engine, site };
     // After a reboot nothing that stands on it could start.
-    if let Err(error) = world.attach_pool().await {
+    if let Err(error) = (Real { engine, site }).attach_pool().await {
         context.events.warn(format!("the pool cannot be attached, and what stands on it will not start: {error}"));
     }
-    let resolve = async |learnt: &Learnt| resolve::resolve(site, engine, ask, &ground, learnt, &context.events).await;
+    Ok(ground)
+}
+
+async fn bring_up_on(site: &Site, engine: &Engine, ask: &Ask, ground: &Ground, context: &Context) -> Result<Converged> {
+    let world = Real { engine, site };
+    let resolve = async |learnt: &Learnt| resolve::resolve(site, engine, ask, ground, learnt, &context.events).await;
     let converged = Box::pin(converge(&world, resolve, &context.events, &context.stop)).await?;
     if let (BranchSource::New { name, at }, None) = (&ground.branch, &ask.from) {
         let base = site.repo.base_for_new_branch().ok().filter(|base| base.commit == *at);
@@ -204,15 +260,19 @@ pub async fn check(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -
 async fn decided(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> Result<Desired> {
     engine.check_loopback(&engine.networks().await?).await?;
     let ground = resolve::ask_git(site, ask, false, &context.events).await?;
-    resolve::resolve(site, engine, ask, &ground, &Learnt::default(), &context.events).await
+    decided_on(site, engine, ask, &ground, context).await
+}
+
+async fn decided_on(site: &Site, engine: &Engine, ask: &Ask, ground: &Ground, context: &Context) -> Result<Desired> {
+    resolve::resolve(site, engine, ask, ground, &Learnt::default(), &context.events).await
 }
 
 /// Prints what would be done.
-pub async fn plan(site: &Site, engine: &Engine, ask: &Ask, setup: Option<&Setup>, context: &Context) -> Result<()> {
+pub async fn plan(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> Result<()> {
     let desired = decided(site, engine, ask, context).await?;
     let observed = Real { engine, site }.observe(&desired.scope()).await?;
     let mut plan = reconcile(&desired, &observed);
-    if let Some(setup) = setup.filter(|setup| setup.is_due(&desired.record)) {
+    if let Some(setup) = Setup::of(site).filter(|_| Setup::is_due(&desired.record)) {
         setup.add_to(&mut plan, &desired);
     }
     context.dry_run(&[plan])

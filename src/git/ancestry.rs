@@ -1,5 +1,8 @@
 //! What a commit has in it, and how far it is from another.
 
+use std::path::Path;
+
+use super::program::Program;
 use super::{CommitId, Repo};
 use crate::error::Result;
 
@@ -11,6 +14,15 @@ impl Repo {
         let text = String::from_utf8_lossy(&listed);
         let entries = text.split('\0').filter_map(|entry| entry.split_once('\t'));
         Ok(entries.map(|(content, path)| (path.to_owned(), content.to_owned())).collect())
+    }
+
+    /// Whether a worktree is as its commit is, which is this one: nothing in it is changed, and nothing is there besides but what is
+    /// ignored.
+    pub async fn is_just(&self, worktree: &Path, commit: &CommitId) -> Result<bool> {
+        let what = format!("cannot tell what has changed in {}", worktree.display());
+        let head = Program::within(worktree).args(["rev-parse", "HEAD"]).stdout(what.clone()).await?;
+        let changed = Program::within(worktree).args(["status", "--porcelain"]).stdout(what).await?;
+        Ok(changed.is_empty() && String::from_utf8_lossy(&head).trim() == commit.as_str())
     }
 
     /// How many commits lead from an ancestor to a commit; none where it is no ancestor, or not here.

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 use crate::error::{Error, Kind, Result};
-use crate::processes::Group;
+use crate::processes::Held;
 
 /// What `git rev-parse --local-env-vars` lists, by all versions we support. In a hook, an alias or a rebase these name
 /// the repository that git was at work on, which need not be the one we were asked about; they win over the directory.
@@ -161,9 +161,7 @@ impl Program {
             group.release();
             return output.map(Some);
         }
-        if let Some(group) = group.0 {
-            group.end().await;
-        }
+        group.end().await;
         let _ = child.wait().await;
         group.release();
         Ok(None)
@@ -181,7 +179,7 @@ impl Program {
 
     async fn start(mut self) -> Result<(Child, Held)> {
         let mut child = self.command.spawn().map_err(not_run)?;
-        let group = Held(child.id().and_then(Group::led_by));
+        let group = Held::led_by(child.id());
         if let (Some(bytes), Some(mut stdin)) = (self.input, child.stdin.take()) {
             // A child that ends without reading says why by itself.
             let _ = stdin.write_all(&bytes).await;
@@ -206,24 +204,6 @@ impl Output {
 
 fn without_prefix(line: &str) -> &str {
     ["fatal: ", "error: "].iter().find_map(|prefix| line.strip_prefix(prefix)).unwrap_or(line)
-}
-
-/// The child's process group; ended when whoever waits for it stops waiting, so that no ssh or filter is left behind.
-struct Held(Option<Group>);
-
-impl Held {
-    /// The child has ended: its number may soon be another's.
-    fn release(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            group.terminate();
-        }
-    }
 }
 
 async fn collect(child: &mut Child) -> Result<Output> {

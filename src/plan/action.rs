@@ -72,6 +72,8 @@ pub enum Action {
         worktree: PathBuf,
         /// Whose environment it has.
         record: Box<Record>,
+        /// Whether it is the first of them.
+        is_first: bool,
     },
     /// Creates a network.
     CreateNetwork(NetworkSpec),

@@ -123,6 +123,39 @@ fn lock_files(pid: u32) -> impl Iterator<Item = (u32, PathBuf)> {
     files.filter(|file| file.extension().is_some_and(|it| it == "lock")).map(move |file| (pid, file))
 }
 
+/// The process group of a child that leads one; ended when whoever waits for it stops waiting, so that nothing it has started is
+/// left behind.
+#[derive(Debug)]
+pub struct Held(Option<Group>);
+
+impl Held {
+    /// That of a child, by its number, where it has not ended yet.
+    #[must_use]
+    pub fn led_by(child: Option<u32>) -> Held {
+        Held(child.and_then(Group::led_by))
+    }
+
+    /// Ends all in it.
+    pub async fn end(&self) {
+        if let Some(group) = self.0 {
+            group.end().await;
+        }
+    }
+
+    /// The child has ended: its number may soon be another's.
+    pub fn release(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            group.terminate();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Read;

@@ -28,12 +28,12 @@ pub async fn ask_git(site: &Site, ask: &Ask, may_fetch: bool, events: &Sink) -> 
     if let Some(head) = &head {
         refuse_tracked(site, head)?;
     }
-    if let (None, Some(head)) = (&known, head) {
-        rails = site.repo.tracks(&head, "bin/rails")? && site.repo.tracks(&head, "config/application.rb")?;
+    if let (None, Some(head)) = (&known, &head) {
+        rails = site.repo.tracks(head, "bin/rails")? && site.repo.tracks(head, "config/application.rb")?;
     }
     let created = jiff::Timestamp::now().strftime("%FT%TZ").to_string();
     let nonce = nonce()?;
-    Ok(Ground { branch, rails, password: Secret(password()?), created, nonce })
+    Ok(Ground { branch, head, rails, password: Secret(password()?), created, nonce })
 }
 
 /// The default branch and what is checked out in the main checkout are the user's own.

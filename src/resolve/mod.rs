@@ -21,10 +21,10 @@ use crate::env;
 use crate::error::{Error, Kind, Result};
 use crate::event::Sink;
 use crate::files;
-use crate::git::{AddWorktree, BranchSource, Presence};
+use crate::git::{AddWorktree, BranchSource, CommitId, Presence};
 use crate::plan::action::Secret;
 use crate::plan::desired::{Desired, FileWanted};
-use crate::record::{Data, Record, Stage};
+use crate::record::{Data, Record, SetUp, Stage};
 use crate::settings::Dependencies;
 use crate::site::{Sandbox, Site, file_system};
 use crate::task::TaskName;
@@ -51,13 +51,15 @@ pub struct Ask {
     pub expiry: Option<Expiry>,
     /// What its databases begin with; none where those that are there stay.
     pub data: Option<Data>,
+    /// Whether no set-up is wanted.
+    pub no_setup: bool,
 }
 
 impl Ask {
     /// For a sandbox that is there: as it is.
     #[must_use]
     pub fn again(task: TaskName) -> Ask {
-        Ask { task, from: None, renumber: false, expiry: None, data: None }
+        Ask { task, from: None, renumber: false, expiry: None, data: None, no_setup: false }
     }
 }
 
@@ -75,6 +77,8 @@ pub enum Expiry {
 pub struct Ground {
     /// Where the branch comes from.
     pub branch: BranchSource,
+    /// The commit that is checked out, or is to be.
+    pub head: Option<CommitId>,
     /// Whether the application is Rails.
     pub rails: bool,
     /// The password it will have, unless its record has one.
@@ -123,8 +127,11 @@ pub async fn resolve(
     record.dependencies = site.settings.dependencies;
     let clones =
         clones::choose(engine, &record, &project, ground, learnt, ask.data.is_some(), site.settings.storage).await?;
+    let is_owed = !site.settings.setup.is_empty() && !ask.no_setup;
     if clones.makes_new {
-        record = record.with_new_data();
+        record = record.with_new_data(if is_owed { SetUp::Owed } else { SetUp::NotAsked });
+    } else if ask.no_setup && record.setup == SetUp::Owed {
+        record.setup = SetUp::NotAsked;
     }
     clones.put_into(&mut project);
     concrete(&mut project, &record, &path, &clones)?;

@@ -59,7 +59,6 @@ pub fn load(surroundings: &Surroundings, main_checkout: Option<&Path>) -> Result
     {
         let file = parse(&text, &path)?;
         refuse_far_place(file.worktrees.as_deref(), &path)?;
-        settings.setup_is_repositorys = file.setup.is_some();
         apply(&mut settings, file, &path)?;
     }
     if let Some(worktrees) = surroundings.var("SANDBOX_WORKTREES") {
@@ -121,9 +120,11 @@ fn apply(settings: &mut Settings, file: File, path: &Path) -> Result<()> {
     settings.subnet_pool = file.subnet_pool.unwrap_or(settings.subnet_pool);
     settings.dependencies = file.dependencies.unwrap_or(settings.dependencies);
     settings.storage = file.storage.unwrap_or(settings.storage);
-    if file.setup.iter().flatten().any(|command| command.trim().is_empty() || command.contains('\0')) {
-        let what = format!("{}: a command of `setup` is empty, or no text", path.display());
-        return Err(Error::new(Kind::Config, what).hint("each is one line for `sh`, as `bin/rails db:prepare`"));
+    // What is shown to be consented to is what is run.
+    let is_unseen = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if file.setup.iter().flatten().any(|command| command.trim().is_empty() || command.contains(is_unseen)) {
+        let what = format!("{}: a command of `setup` is empty, or has control characters in it", path.display());
+        return Err(Error::new(Kind::Config, what).hint("each is a line for `sh`, as `bin/rails db:prepare`"));
     }
     settings.setup = file.setup.unwrap_or_else(|| std::mem::take(&mut settings.setup));
     let data_files = Spared::new(file.data_files.clone());
@@ -253,6 +254,9 @@ mod tests {
             "subnet_pool: 10.0.0.0/30",
             "port_bases: {A B: 3000}",
             "regenerable: ['a{']",
+            "data_files: ['a{']",
+            "setup: ['']",
+            "setup: [\"curl x | sh #\\r bundle install\"]",
         ] {
             assert_eq!(settings(text).unwrap_err().kind(), Kind::Config, "{text}");
         }

@@ -70,22 +70,24 @@ const REGENERABLE: [&str; 46] = [
 ];
 
 /// Migrations, schemas, seeds, and the lock files that say what applies them, in the words of `.gitignore`.
-const DATA_FILES: [&str; 25] = [
-    "/db/migrate/",
-    "/db/schema.rb",
-    "/db/structure.sql",
-    "/db/seeds*",
-    "/db/*_schema.rb",
-    "/prisma/migrations/",
-    "/prisma/schema.prisma",
-    "/priv/repo/",
-    "/alembic/",
-    "/alembic.ini",
-    "/drizzle/",
-    "/knexfile.*",
+const DATA_FILES: [&str; 27] = [
+    "*migrate/",
+    "migration/",
     "migrations/",
-    "seeds/",
-    "fixtures/*.sql",
+    "schema.rb",
+    "*_schema.rb",
+    "*structure.sql",
+    "schema.sql",
+    "seeds*",
+    "*.prisma",
+    "alembic/",
+    "alembic.ini",
+    "alembic_versions/",
+    "drizzle/",
+    "flyway/",
+    "liquibase/",
+    "changelog/",
+    "knexfile.*",
     "Gemfile.lock",
     "package-lock.json",
     "yarn.lock",
@@ -119,8 +121,6 @@ pub struct Settings {
     pub storage: Storage,
     /// The commands that prepare a worktree, each for `sh`, in their order.
     pub setup: Vec<String>,
-    /// Whether these are the repository's words, which the user has to consent to, and not the user's own.
-    pub setup_is_repositorys: bool,
     /// What shapes the databases that the set-up makes, besides what we know, in the words of `.gitignore`.
     pub data_files: Spared,
     /// The places in a worktree whose content is made again by itself, which removal may take.
@@ -169,7 +169,6 @@ impl Settings {
             dependencies: Dependencies::Share,
             storage: Storage::Auto,
             setup: Vec::new(),
-            setup_is_repositorys: false,
             data_files: Spared::default().and(DATA_FILES.map(str::to_owned)),
             regenerable: Spared::default().and(REGENERABLE.map(str::to_owned)),
             trash_kept: Duration::from_hours(30 * 24),

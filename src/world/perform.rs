@@ -32,7 +32,9 @@ pub(super) async fn perform(world: &Real<'_>, action: &Action, ticker: &Ticker) 
         Action::Checkout { worktree } => Ok(site.repo.checkout(worktree).await?),
         Action::Exclude { pattern } => Ok(site.repo.exclude(pattern)?),
         Action::WriteFile { path, text, .. } => Ok(files::replace(path, &text.0)?),
-        Action::RunSetup { command, worktree, record } => Ok(setup::run(world, command, worktree, record).await?),
+        Action::RunSetup { command, worktree, record, is_first } => {
+            Ok(setup::run(world, command, worktree, record, *is_first).await?)
+        }
         Action::CreateNetwork(spec) => create_network(world, spec).await,
         Action::CreateVolume(spec) => Ok(create_volume(world, spec).await?),
         Action::MakeBase(base) => snapshots::make_base(world, base, ticker).await,

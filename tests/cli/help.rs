@@ -36,7 +36,7 @@ fn the_help_names_every_command_and_every_exit_code() {
       gc           Remove what is merged, expired or orphaned
       lock         Keep a sandbox from being removed
       unlock       Let a sandbox be removed again
-      trust        Allow the set-up that the repository asks for, or withdraw that
+      trust        Allow the set-up that the settings ask for, or withdraw that
       config       Print the resolved Compose file
       images       List and build the images that sandboxes run
       doctor       Check that everything a sandbox needs is here

@@ -175,6 +175,13 @@ fn snapshots_that_were_there_before_a_pool_are_put_into_it() {
 /// More than fits into what is left.
 const TOO_MUCH: &str = "CREATE TABLE numbers AS SELECT n, repeat('x', 1000) FROM generate_series(1, 1000000) n";
 
+fn two_with_a_note(engine: &OwnEngine<'_>) {
+    for task in ["a", "b"] {
+        engine.sandbox(&["up", task]).ok();
+        sql(engine, task, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('kept')");
+    }
+}
+
 fn overfill(engine: &OwnEngine<'_>, task: &str) {
     let words = ["exec", task, "--service", "postgres", "--", "psql", "-U", "postgres", "-XqAt", "-c", TOO_MUCH];
     assert_ne!(engine.sandbox(&words).code, Some(0));
@@ -185,10 +192,7 @@ fn a_full_disk_under_the_pool_is_said_and_costs_nothing_that_was_written() {
     let yard = Yard::new("pool-full");
     let engine = OwnEngine::start_on_xfs(&yard);
     engine.sandbox(&["pool", "create", "--size", "6g"]).ok();
-    for task in ["a", "b"] {
-        engine.sandbox(&["up", task]).ok();
-        sql(&engine, task, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('kept')");
-    }
+    two_with_a_note(&engine);
     engine.fill_the_disk();
     overfill(&engine, "a");
     engine.sandbox(&["up", "c"]).ends_with(10).says(&["the engine's disk is full", "nothing of it is left"]);
@@ -218,10 +222,7 @@ fn a_full_pool_is_said_and_grows_while_others_go_on() {
     let yard = Yard::new("pool-small");
     let engine = OwnEngine::start(&yard);
     engine.sandbox(&["pool", "create", "--size", "700m"]).ok();
-    for task in ["a", "b"] {
-        engine.sandbox(&["up", task]).ok();
-        sql(&engine, task, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('kept')");
-    }
+    two_with_a_note(&engine);
     overfill(&engine, "a");
     let uses = |task: &str| sql(&engine, task, "INSERT INTO notes VALUES ('more'); SELECT count(*) FROM notes");
     assert_eq!(sql(&engine, "b", "SELECT text FROM notes"), "kept");

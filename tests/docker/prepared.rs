@@ -20,19 +20,17 @@ for file in db/migrate/*.sql; do
 done
 "#;
 
-/// A yard whose repository has a migration and a set-up that applies it, which is the user's own words.
+/// A yard whose repository has a migration and a set-up that applies it, which the user has allowed.
 fn yard(scenario: &str, connections: u8) -> Yard {
     let yard = Yard::new(scenario);
-    let own = yard.directory.join("home/.config/sandbox/config.yaml");
-    let settings = fs::read_to_string(&own).unwrap() + "\nsetup: [sh bin/setup]\n";
-    fs::write(own, settings).unwrap();
-    yard.set(&format!("variables: {{POSTGRES_MAX_CONNECTIONS: '{connections}'}}\n"));
+    yard.set(&format!("{{setup: [sh bin/setup], variables: {{POSTGRES_MAX_CONNECTIONS: '{connections}'}}}}\n"));
     for directory in ["bin", "db/migrate"] {
         fs::create_dir_all(yard.repo.join(directory)).unwrap();
     }
     fs::write(yard.repo.join("bin/setup"), SET_UP).unwrap();
     fs::write(yard.repo.join(".gitignore"), "tmp/\n.sandbox.yaml\n").unwrap();
     migrate(&yard, "1");
+    yard.in_a_terminal("trust", "y\n").ok();
     yard
 }
 
@@ -76,7 +74,7 @@ fn remove(yard: &Yard, tasks: &[&str]) -> Ran {
 fn a_sandbox_begins_with_what_the_set_up_made_for_another_and_goes_on_from_there() {
     let yard = yard("prepared", 61);
     let up = yard.up("a");
-    assert!(up.stderr.contains("kept for other sandboxes"), "{up}");
+    assert!(up.stderr.contains("for other sandboxes to begin with"), "{up}");
     assert_eq!((applied(&yard, "a"), tables(&yard, "a")), ("1".into(), "at_1".into()));
     assert_its_own(&yard, "a");
     assert_eq!(prepared(&yard).len(), 1);
@@ -87,14 +85,14 @@ fn a_sandbox_begins_with_what_the_set_up_made_for_another_and_goes_on_from_there
     never_opens(port, &others, || {
         let up = yard.up("b");
         assert!(up.stderr.contains("as the set-up made them before, at"), "{up}");
-        assert!(!up.stderr.contains("kept for other sandboxes"), "{up}");
+        assert!(!up.stderr.contains("for other sandboxes"), "{up}");
     });
     assert_eq!((applied(&yard, "b"), tables(&yard, "b")), (String::new(), "at_1".into()));
     assert_its_own(&yard, "b");
     // A later one: the nearest ancestor's, and forward from there.
     migrate(&yard, "2");
     let up = yard.up("c");
-    assert!(up.stderr.contains("a commit before, and it goes on from there"), "{up}");
+    assert!(up.stderr.contains(", and it goes on from there"), "{up}");
     assert_eq!((applied(&yard, "c"), tables(&yard, "c")), ("2".into(), "at_1 at_2".into()));
     assert_its_own(&yard, "c");
     assert_eq!(prepared(&yard).len(), 2);
@@ -135,52 +133,96 @@ fn so_many_are_kept_and_no_more() {
 }
 
 #[test]
+fn what_migrations_do_not_lead_on_from_is_begun_anew() {
+    let yard = yard("prepared-edited", 64);
+    yard.up("a");
+    fs::write(yard.repo.join("db/migrate/1.sql"), "CREATE TABLE at_other (number int);\n").unwrap();
+    yard.git(&["commit", "-q", "-a", "-m", "Another first migration"]);
+    yard.up("b");
+    assert_eq!((applied(&yard, "b"), tables(&yard, "b")), ("1".into(), "at_other".into()));
+    // Nor is it kept what is made of anything but a commit.
+    migrate(&yard, "2");
+    yard.sandbox(&["up", "--no-setup", "c"]).ok();
+    fs::write(yard.worktree("c").join("db/migrate/3.sql"), "CREATE TABLE at_3 (number int);\n").unwrap();
+    yard.sandbox(&["up", "--setup", "c"]).ok();
+    assert_eq!((tables(&yard, "c"), prepared(&yard).len()), ("at_2 at_3 at_other".into(), 2));
+    let unnamed = prepared(&yard)[0]["key"].as_str().unwrap().to_owned();
+    remove(&yard, &["--force", "a", "b", "c"]);
+    yard.sandbox(&["snapshot", "rm", &unnamed]).ok();
+    assert_eq!(prepared(&yard).len(), 1);
+}
+
+#[test]
 fn a_set_up_that_fails_leaves_the_sandbox_up_and_is_run_again() {
     let yard = yard("setup-fails", 63);
     fs::write(yard.repo.join("db/migrate/1.sql"), "SELECT 1 / 0;\n").unwrap();
     yard.git(&["commit", "-q", "-a", "-m", "A bad migration"]);
-    yard.sandbox(&["up", "a"]).ends_with(22).says(&[
-        "`sh bin/setup` ended with exit code",
-        "division by zero",
-        "a is up",
-    ]);
+    let words = ["`sh bin/setup` ended with exit code", "division by zero", "a is up"];
+    yard.sandbox(&["up", "a"]).ends_with(22).says(&words);
     assert_eq!(yard.view("a")["state"], "running");
     assert!(prepared(&yard).is_empty());
     yard.sandbox(&["up", "a"]).ends_with(22);
-    yard.sandbox(&["up", "--no-setup", "a"]).ok();
     assert!(yard.plan("a").contains("run sh bin/setup"), "{}", yard.plan("a"));
     fs::write(yard.worktree("a").join("db/migrate/1.sql"), "CREATE TABLE at_1 (number int);\n").unwrap();
     yard.up("a");
     assert_eq!(tables(&yard, "a"), "at_1");
     yard.assert_as_desired("a");
-    // It was not made of what is committed.
     assert!(prepared(&yard).is_empty());
-    remove(&yard, &["--force", "a"]);
+    // Without it, it stays without it: somebody may work in these databases.
+    yard.sandbox(&["up", "--no-setup", "b"]).ok();
+    yard.assert_as_desired("b");
+    yard.up("b");
+    assert_eq!(applied(&yard, "b"), "");
+    yard.sandbox(&["up", "--setup", "b"]).ends_with(22);
+    remove(&yard, &["--force", "a", "b"]);
 }
 
 #[test]
-fn a_repositorys_own_set_up_is_run_with_consent_alone() {
+fn a_set_up_is_run_with_consent_alone() {
     let yard = Yard::new("setup-trust");
-    yard.set("setup: ['touch ran']\n");
-    yard.sandbox(&["up", "a"]).ends_with(21).says(&["touch ran", "sandbox trust"]);
+    let script = |text: &str| {
+        fs::write(yard.repo.join("prepare"), text).unwrap();
+        yard.git(&["add", "."]);
+        yard.git(&["commit", "-q", "-m", "How it is prepared"]);
+    };
+    script("touch ran\n");
+    yard.set("setup: [sh ./prepare]\n");
+    yard.sandbox(&["up", "a"]).ends_with(21).says(&["sh ./prepare", "# prepare as of", "sandbox trust a"]);
     yard.assert_no_trace("a");
     yard.sandbox(&["up", "--no-setup", "a"]).ok();
     assert!(!yard.worktree("a").join("ran").exists());
     yard.sandbox(&["trust"]).ends_with(21).says(&["in a terminal"]);
     yard.in_a_terminal("trust", "n\n").ok();
-    yard.sandbox(&["up", "a"]).ends_with(21);
-    let said = yard.in_a_terminal("trust", "y\n").ok();
-    assert!(said.stdout.contains("touch ran") && said.stdout.contains("Allow that? [y/N]"), "{said}");
-    yard.up("a");
-    assert!(yard.worktree("a").join("ran").exists());
-    // Other words are another question.
-    yard.set("setup: ['touch ran', 'touch more']\n");
-    yard.sandbox(&["up", "a"]).ends_with(21).says(&["touch more"]);
-    assert!(!yard.worktree("a").join("more").exists());
-    yard.set("setup: ['touch ran']\n");
-    yard.up("a");
-    yard.sandbox(&["trust", "--revoke"]).ok();
     yard.sandbox(&["up", "b"]).ends_with(21);
-    yard.assert_no_trace("b");
-    remove(&yard, &["--force", "a"]);
+    let said = yard.in_a_terminal("trust", "y\n").ok();
+    assert!(said.stdout.contains("sh ./prepare") && said.stdout.contains("Allow that? [y/N]"), "{said}");
+    yard.up("b");
+    assert!(yard.worktree("b").join("ran").exists());
+    // Another file that it names is another question, and so are other commands.
+    script("touch more\n");
+    yard.sandbox(&["up", "c"]).ends_with(21);
+    yard.set("setup: [touch other]\n");
+    yard.sandbox(&["up", "c"]).ends_with(21);
+    yard.assert_no_trace("c");
+    // What is there is left alone.
+    let up = yard.up("b");
+    assert!(up.stderr.contains("`sandbox up --setup b` runs it"), "{up}");
+    assert!(!yard.worktree("b").join("other").exists());
+    yard.sandbox(&["up", "--setup", "b"]).ends_with(21);
+    // Nor does it hold for what another has pushed, but for the commit that was looked at.
+    let remote = yard.directory.join("remote.git");
+    yard.git(&["clone", "-q", "--bare", ".", remote.to_str().unwrap()]);
+    yard.git(&["remote", "add", "origin", remote.to_str().unwrap()]);
+    yard.git(&["push", "-q", "origin", "main:theirs"]);
+    yard.git(&["fetch", "-q", "origin"]);
+    yard.in_a_terminal("trust", "y\n").ok();
+    yard.up("d");
+    yard.sandbox(&["up", "theirs"]).ends_with(21).says(&["# on theirs of origin, at", "sandbox trust theirs"]);
+    yard.in_a_terminal("trust theirs", "y\n").ok();
+    yard.up("theirs");
+    assert!(yard.worktree("theirs").join("other").exists());
+    yard.sandbox(&["trust", "--revoke"]).ok();
+    yard.sandbox(&["up", "e"]).ends_with(21);
+    yard.assert_no_trace("e");
+    remove(&yard, &["--force", "a", "b", "d", "theirs"]);
 }

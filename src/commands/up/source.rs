@@ -1,19 +1,20 @@
 //! What the databases of a new sandbox begin with.
 
-use super::{bring_up, decided};
+use super::{bring_up, bring_up_on, decided};
 use crate::commands::snapshot::{self, freeze};
 use crate::commands::{Context, task_name};
 use crate::converge::Converged;
 use crate::engine::{Engine, labels};
 use crate::error::{Error, Kind, Result};
 use crate::record::{Data, On, Stage};
-use crate::resolve::Ask;
+use crate::resolve::{Ask, Ground};
 use crate::settings::Storage;
 use crate::site::Site;
 use crate::snapshot::{Clone, Kind as SnapshotKind, Snapshot};
 use crate::task::TaskName;
 
 /// As it was asked for.
+#[derive(Clone)]
 pub(super) enum Source {
     /// Nothing was said.
     Usual,
@@ -21,17 +22,25 @@ pub(super) enum Source {
     Snapshot(String),
     /// Another sandbox, as it is now.
     Sandbox(TaskName),
+    /// New databases.
+    Fresh,
     /// What a set-up has made before.
     Prepared(Box<Snapshot>),
 }
 
 impl Source {
-    pub(super) fn of(snapshot: Option<String>, sandbox: Option<&str>) -> Result<Source> {
+    pub(super) fn of(snapshot: Option<String>, sandbox: Option<&str>, is_fresh: bool) -> Result<Source> {
         Ok(match (snapshot, task_name(sandbox)?) {
             (Some(name), _) => Source::Snapshot(name),
             (None, Some(task)) => Source::Sandbox(task),
+            (None, None) if is_fresh => Source::Fresh,
             (None, None) => Source::Usual,
         })
+    }
+
+    /// Whether the databases are to be those of the project, and no others.
+    pub(super) fn is_usual(&self) -> bool {
+        matches!(self, Source::Usual | Source::Fresh)
     }
 
     /// What it would be, with nothing done for it.
@@ -45,6 +54,10 @@ impl Source {
         match self {
             Source::Usual => Ok(None),
             Source::Snapshot(name) => of_snapshot(site, engine, task, name).await,
+            Source::Fresh if !is_new(site, task)? => {
+                Err(has_its_own(task).hint(format!("`sandbox reset --fresh {task}` replaces them")))
+            }
+            Source::Fresh => begin_with(site, engine, task, On::Base).await.map(Some),
             Source::Prepared(snapshot) => data(site, engine, task, (**snapshot).clone()).await.map(Some),
             Source::Sandbox(other) => {
                 refuse_own(site, task, other)?;
@@ -56,10 +69,21 @@ impl Source {
     }
 
     /// Brings a sandbox up on it. The caller holds that sandbox.
-    pub(super) async fn bring_up(self, site: &Site, engine: &Engine, ask: Ask, context: &Context) -> Result<Converged> {
+    pub(super) async fn bring_up(
+        self,
+        site: &Site,
+        engine: &Engine,
+        ask: Ask,
+        ground: Option<&Ground>,
+        context: &Context,
+    ) -> Result<Converged> {
         let Source::Sandbox(other) = self else {
             let data = self.planned(site, engine, &ask.task, context).await?;
-            return bring_up(site, engine, &Ask { data, ..ask }, context).await;
+            let ask = Ask { data, ..ask };
+            return match ground {
+                Some(ground) => bring_up_on(site, engine, &ask, ground, context).await,
+                None => bring_up(site, engine, &ask, context).await,
+            };
         };
         refuse_own(site, &ask.task, &other)?;
         let identity = site.get(&other)?.record.claim.identity;
@@ -96,7 +120,7 @@ fn passing(site: &Site, other: &TaskName) -> Result<Snapshot> {
 }
 
 /// Whether a sandbox has no databases of its own yet. One that has keeps them.
-pub(super) fn is_new(site: &Site, task: &TaskName) -> Result<bool> {
+fn is_new(site: &Site, task: &TaskName) -> Result<bool> {
     Ok(site.find(task)?.is_none_or(|sandbox| sandbox.record.stage < Stage::Established))
 }
 
@@ -135,7 +159,11 @@ async fn of_snapshot(site: &Site, engine: &Engine, task: &TaskName, name: &str) 
 }
 
 async fn data(site: &Site, engine: &Engine, task: &TaskName, on: Snapshot) -> Result<Data> {
+    begin_with(site, engine, task, On::Snapshot(Box::new(on))).await
+}
+
+async fn begin_with(site: &Site, engine: &Engine, task: &TaskName, on: On) -> Result<Data> {
     // What a run that was killed has made of them is replaced.
     let own = engine.volumes(&labels::of(&site.identity(task)?)).await?;
-    Ok(Data::in_place_of(own, On::Snapshot(Box::new(on))))
+    Ok(Data::in_place_of(own, on))
 }

@@ -79,6 +79,8 @@ impl Maker<'_> {
             let number = self.seen.next(&first);
             clones.names.insert(data.volume.to_owned(), nth(&first, number));
             let stands = match &self.data.on {
+                // Nobody has asked for it by name: where it is gone, they begin anew.
+                On::Snapshot(on) if on.kind == snapshot::Kind::Prepared && self.seen.now(on).is_none() => None,
                 On::Snapshot(on) => {
                     let on = self.seen.now(on).unwrap_or(on);
                     on.of_volume(data.volume).map(|frozen| (on, frozen))
