@@ -26,7 +26,7 @@ test: ## Run all tests; installs what they need and is missing
 	@tests/tools/prepare test
 	@tests/tools/run-tests
 
-# The third of the kill points that `test` tries is fixed; here it is all of them.
+# The kill points that `test` tries are fixed; here it is all of them.
 .PHONY: test-faults
 test-faults: ## Kill sandbox at each of its requests to Docker and each of its git commands; 15 minutes
 	@tests/tools/prepare test

@@ -77,9 +77,9 @@ fn snapshots_on_their_way_into_the_pool_are_in_it_or_where_they_were() {
         engine.sandbox(&["up", "a"]).ok();
         sql("a", "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('kept')");
     };
-    let tried = Case { words: &create, begin: &begin, check: &check, every: 20 }.try_all(&yard, &engine);
+    let tried = Case { words: &create, begin: &begin, check: &check, every: 40 }.try_all(&yard, &engine);
     println!("kill points of snapshots being put into a pool: {tried} tried, all converged");
-    assert!(tried > 2);
+    assert!(tried > 1);
 }
 
 #[test]
@@ -103,15 +103,15 @@ fn a_pool_that_is_cut_short_is_completed_or_taken_apart() {
         engine.sandbox(&["pool", "show"]).ok();
         nothing();
     };
-    let made = Case { words: &create, begin: &|| {}, check: &made, every: 6 }.try_all(&yard, &engine);
+    let made = Case { words: &create, begin: &|| {}, check: &made, every: 9 }.try_all(&yard, &engine);
     let there = || drop(engine.sandbox(&create).ok());
-    let removed = Case { words: &["pool", "rm"], begin: &there, check: &nothing, every: 6 }.try_all(&yard, &engine);
+    let removed = Case { words: &["pool", "rm"], begin: &there, check: &nothing, every: 9 }.try_all(&yard, &engine);
     there();
     let attached = || drop(engine.sandbox(&["pool", "show"]).ok());
     let let_go = || engine.let_go_of_the_pool();
     let attached =
-        Case { words: &["pool", "show"], begin: &let_go, check: &attached, every: 6 }.try_all(&yard, &engine);
+        Case { words: &["pool", "show"], begin: &let_go, check: &attached, every: 9 }.try_all(&yard, &engine);
     nothing();
     println!("kill points of pool create, rm and show: {made}, {removed} and {attached} tried, all converged");
-    assert!(made > 2 && removed > 2 && attached > 2);
+    assert!(made > 1 && removed > 1 && attached > 1);
 }

@@ -12,7 +12,7 @@ use super::{Door, Point, When};
 const WORKERS: usize = 3;
 
 /// Every so manieth act is one, unless all are wanted.
-const FRACTION: usize = 3;
+const FRACTION: usize = 5;
 
 /// After so many failures no other point is tried.
 const ENOUGH: usize = 12;
@@ -68,7 +68,11 @@ impl Case {
     /// Tries every point until a run ends without having reached it. The answer is the summary of a case that came right.
     pub(super) fn try_all(self) -> String {
         // What sets up a sandbox with data for every point takes twice as long.
-        let slow = if self.data == Data::Usual { 1 + usize::from(self.keeps_data()) } else { 5 };
+        let slow = match self.data {
+            Data::Usual => 1 + usize::from(self.keeps_data()),
+            Data::Copies => 5,
+            Data::Deep => 8,
+        };
         let every = if super::all_are_wanted() { 1 } else { FRACTION * slow };
         let tally = Mutex::new(Tally::default());
         std::thread::scope(|scope| {
