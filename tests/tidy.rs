@@ -35,6 +35,7 @@ const HOSTS: &[&str] = &[
     "127.0.0.1",
     "keepachangelog.com",
     "www.apache.org",
+    "www.w3.org",
     "10.0.0.1",
     "localhost",
     "h",
