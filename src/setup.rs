@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Kind, Result};
 use crate::event::StepId;
 use crate::files;
-use crate::git::{BranchSource, CommitId};
+use crate::git::BranchSource;
 use crate::hex::hex;
 use crate::plan::{Action, Cause, Desired, OnFailure, Plan};
 use crate::record::{Record, SetUp, Stage};
@@ -58,7 +58,7 @@ impl Setup {
         let mut hash = Sha256::new();
         hash.update(format!("{}\n", self.digest));
         if let Some(head) = &ground.head {
-            for (path, content) in self.named(site, head).await? {
+            for (path, content) in self.named(&site.repo.files_of(head).await?) {
                 shown.push(format!("# {path} as of {}", head.short()));
                 hash.update(format!("{} {path} {content}\n", path.len()));
             }
@@ -70,13 +70,13 @@ impl Setup {
         Ok(Consent { shown, name: hex(&hash.finalize()) })
     }
 
-    /// The files of a commit that the commands name, with what git calls their contents.
-    pub async fn named(&self, site: &Site, commit: &CommitId) -> Result<BTreeMap<String, String>> {
+    /// Of the files of a commit those that the commands name, with what git calls their contents.
+    #[must_use]
+    pub fn named(&self, files: &[(String, String)]) -> BTreeMap<String, String> {
         let is_part = |c: char| c.is_whitespace() || ";&|()<>'\"`$=".contains(c);
         let words = self.commands.iter().flat_map(|command| command.split(is_part));
         let words: Vec<&str> = words.map(|word| word.trim_start_matches("./")).collect();
-        let files = site.repo.files_of(commit).await?;
-        Ok(files.into_iter().filter(|(path, _)| words.contains(&path.as_str())).collect())
+        files.iter().filter(|(path, _)| words.contains(&path.as_str())).cloned().collect()
     }
 
     /// Whether it is to be run in a sandbox.

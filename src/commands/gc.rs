@@ -16,7 +16,7 @@ use crate::git::TrashEntry;
 use crate::plan::{Extent, Removal, teardown};
 use crate::report;
 use crate::site::Site;
-use crate::snapshot::{Kind as SnapshotKind, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::task::{Identity, TaskName};
 use crate::world::Real;
 
@@ -168,8 +168,7 @@ impl Findings {
             .iter()
             .map(|image| (format!("image {}", image.tags.join(", ")), "of an older version of our recipe".to_owned()));
         let snapshots = self.snapshots.iter().map(|snapshot| {
-            let made = if snapshot.kind == SnapshotKind::Prepared { "prepared" } else { "base" };
-            let name = format!("the {made} snapshot {}", snapshot.title());
+            let name = format!("the {} snapshot {}", snapshot.kind.word(), snapshot.title());
             (name, "no sandbox stands on it".to_owned())
         });
         sandboxes.chain(trash).chain(images).chain(snapshots).collect()

@@ -107,9 +107,8 @@ async fn move_in(world: &Real<'_>, context: &Context) -> Result<bool> {
         world.engine.volumes(&[(labels::LAYER, None)])
     )?;
     let is_outside = |it: &Snapshot| it.kind == SnapshotKind::Saved && !it.is_pooled();
-    let is_whole = |it: &Snapshot| it.layers().all(|layer| layers.iter().any(|there| there.name == layer));
     let outside = standing.iter().filter_map(Snapshot::of).filter(is_outside);
-    let (whole, broken): (Vec<Snapshot>, Vec<Snapshot>) = outside.partition(is_whole);
+    let (whole, broken): (Vec<Snapshot>, Vec<Snapshot>) = outside.partition(|it| it.is_whole(&layers));
     for snapshot in broken {
         context.events.warn(format!("the snapshot {} stays where it is: it is not whole", snapshot.title()));
     }
@@ -126,8 +125,7 @@ async fn move_in(world: &Real<'_>, context: &Context) -> Result<bool> {
             context.events.info(format!("the snapshot {title} is in the pool now"));
         }
     }
-    let stands = |clone: &Clone| !is_pooled(&clone.upper);
-    if moved && standing.iter().filter_map(Clone::of).any(|clone| stands(&clone)) {
+    if moved && standing.iter().filter_map(Clone::of).any(|clone| !is_pooled(&clone.upper)) {
         context.events.info("sandboxes that are there go on where they are".to_owned());
     }
     Ok(moved)

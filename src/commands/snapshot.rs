@@ -228,8 +228,8 @@ struct Row<'a> {
 impl Row<'_> {
     fn cells(&self) -> Vec<String> {
         let Row { snapshot, tasks, size, is_whole } = self;
-        let made = if snapshot.kind == SnapshotKind::Prepared { "prepared" } else { "base" };
-        let name = snapshot.name.clone().unwrap_or_else(|| format!("({made} {})", short(&snapshot.key)));
+        let unnamed = || format!("({} {})", snapshot.kind.word(), short(&snapshot.key));
+        let name = snapshot.name.clone().unwrap_or_else(unnamed);
         let size = if *is_whole { size.map(report::size).unwrap_or_default() } else { "not whole".to_owned() };
         let age = report::age(&snapshot.created);
         vec![name, snapshot.services().join(", "), age, size, layers(snapshot).to_string(), tasks.join(", ")]

@@ -9,7 +9,8 @@
 //! - `worktree`: what worktrees there are; `add`, `checkout`, `submodule`: making one; `restore`: making one again;
 //!   `weigh`, `ignored`, `modules`, `objection`, `removal`: taking one away; `trash`, `loose`: keeping what was taken, `undo`:
 //!   bringing it back; `lock`: one of these at a time; `keep`: the user's lock of a worktree; `repair`: one that was moved
-//! - `branch`: default branch, base, look-ups; `ancestry`: what a commit has in it, and how far it is from another; `provenance`: the branches that we made; `fetch`: the remote's default branch
+//! - `branch`: default branch, base, look-ups; `ancestry`: what a commit has in it, and how far it is from another;
+//!   `provenance`: the branches that we made; `fetch`: the remote's default branch
 //! - `landing`: whether a branch's work has arrived on the default one, told by what its commits change (`patch`)
 //! - `merge`: a branch into another
 //! - `exclude`: `info/exclude`; `version`: whether the git program is new enough

@@ -44,6 +44,19 @@ pub enum Kind {
     Passing,
 }
 
+impl Kind {
+    /// As labels and people have it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Base => "base",
+            Kind::Saved => "saved",
+            Kind::Prepared => "prepared",
+            Kind::Passing => "passing",
+        }
+    }
+}
+
 /// A frozen state of the data volumes of a stack, all of one point in time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -115,12 +128,6 @@ impl Snapshot {
 
     /// What the manifest says.
     pub fn labels(&self) -> Result<BTreeMap<String, String>> {
-        let kind = match self.kind {
-            Kind::Base => "base",
-            Kind::Saved => "saved",
-            Kind::Prepared => "prepared",
-            Kind::Passing => "passing",
-        };
         let layers: Vec<&str> = self.layers().collect();
         let frozen = serde_json::to_string(&self.frozen).map_err(|cause| {
             Error::new(ErrorKind::Unexpected, "cannot put what a snapshot consists of into JSON").because(cause)
@@ -132,7 +139,7 @@ impl Snapshot {
         let own = own.map(|(label, value)| Some((label.to_owned(), value?)));
         let all = [
             (labels::SNAPSHOT, self.key.clone()),
-            (labels::KIND, kind.to_owned()),
+            (labels::KIND, self.kind.word().to_owned()),
             (labels::CREATED, self.created.clone()),
             (labels::LAYERS, layers.join(",")),
             (labels::FROZEN, frozen),
@@ -144,12 +151,8 @@ impl Snapshot {
     #[must_use]
     pub fn of(manifest: &Volume) -> Option<Snapshot> {
         let label = |name: &str| manifest.labels.get(name).cloned();
-        let kind = match label(labels::KIND)?.as_str() {
-            "base" => Kind::Base,
-            "saved" => Kind::Saved,
-            "prepared" => Kind::Prepared,
-            _ => return None,
-        };
+        let word = label(labels::KIND)?;
+        let kind = [Kind::Base, Kind::Saved, Kind::Prepared].into_iter().find(|kind| kind.word() == word)?;
         Some(Snapshot {
             key: label(labels::SNAPSHOT)?,
             kind,
@@ -159,6 +162,12 @@ impl Snapshot {
             frozen: serde_json::from_str(&label(labels::FROZEN)?).ok()?,
             origin: label(labels::COMMIT).zip(label(labels::BASIS)).map(|(commit, basis)| Origin { commit, basis }),
         })
+    }
+
+    /// Whether all that it consists of is among some layers.
+    #[must_use]
+    pub fn is_whole(&self, layers: &[Volume]) -> bool {
+        self.layers().all(|layer| layers.iter().any(|there| there.name == layer))
     }
 
     /// All volumes that it consists of.
@@ -221,9 +230,7 @@ pub fn checked_name(name: &str) -> Result<String> {
 /// The snapshots among volumes that name layers, as far as these are all there.
 #[must_use]
 pub fn whole(standing: &[Volume], layers: &[Volume]) -> Vec<Snapshot> {
-    let there: BTreeSet<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
-    let is_whole = |snapshot: &Snapshot| snapshot.layers().all(|layer| there.contains(layer));
-    manifests(standing).into_iter().filter(is_whole).collect()
+    manifests(standing).into_iter().filter(|snapshot| snapshot.is_whole(layers)).collect()
 }
 
 /// The snapshots among volumes that name layers. One that has been put into the pool is there, whatever is left of it elsewhere.

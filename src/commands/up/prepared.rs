@@ -130,8 +130,8 @@ async fn shaping(site: &Site, setup: &Setup, commit: &CommitId) -> Result<BTreeM
     if known.is_subset(&may_differ) {
         return Ok(files.into_iter().collect());
     }
-    let mut shaping: BTreeMap<String, String> = files.into_iter().filter(|(path, _)| known.contains(path)).collect();
-    shaping.extend(setup.named(site, commit).await?);
+    let mut shaping = setup.named(&files);
+    shaping.extend(files.into_iter().filter(|(path, _)| known.contains(path)));
     Ok(shaping)
 }
 
