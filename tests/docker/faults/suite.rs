@@ -12,7 +12,7 @@ use super::{Door, Point, When};
 const WORKERS: usize = 3;
 
 /// Every so manieth act is one, unless all are wanted.
-const FRACTION: usize = 5;
+const FRACTION: usize = 6;
 
 /// After so many failures no other point is tried.
 const ENOUGH: usize = 12;
