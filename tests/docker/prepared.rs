@@ -20,18 +20,23 @@ for file in db/migrate/*.sql; do
 done
 "#;
 
-/// A yard whose repository has a migration and a set-up that applies it, which the user has allowed.
+/// A yard whose repository has a set-up.
 fn yard(scenario: &str, connections: u8) -> Yard {
     let yard = Yard::new(scenario);
-    yard.set(&format!("{{setup: [sh bin/setup], variables: {{POSTGRES_MAX_CONNECTIONS: '{connections}'}}}}\n"));
+    add_set_up(&yard, &format!("variables: {{POSTGRES_MAX_CONNECTIONS: '{connections}'}}"));
+    yard
+}
+
+/// Gives a repository a migration and a set-up that applies it, which the user has allowed.
+pub(crate) fn add_set_up(yard: &Yard, settings: &str) {
+    yard.set(&format!("setup: [sh bin/setup]\n{settings}\n"));
     for directory in ["bin", "db/migrate"] {
         fs::create_dir_all(yard.repo.join(directory)).unwrap();
     }
     fs::write(yard.repo.join("bin/setup"), SET_UP).unwrap();
     fs::write(yard.repo.join(".gitignore"), "tmp/\n.sandbox.yaml\n").unwrap();
-    migrate(&yard, "1");
+    migrate(yard, "1");
     yard.in_a_terminal("trust", "y\n").ok();
-    yard
 }
 
 /// Commits another migration.
@@ -52,7 +57,8 @@ fn tables(yard: &Yard, task: &str) -> String {
     yard.sql(task, "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relname LIKE 'at\\_%'")
 }
 
-fn prepared(yard: &Yard) -> Vec<Value> {
+/// The prepared snapshots of a repository.
+pub(crate) fn prepared(yard: &Yard) -> Vec<Value> {
     let all = yard.sandbox(&["snapshot", "ls", "--all", "--json"]).ok().json()["snapshots"].clone();
     let repo = yard.repo.join(".git").display().to_string();
     let is_own = |it: &&Value| it["kind"] == "prepared" && it["repository"] == repo;

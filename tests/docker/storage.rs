@@ -19,8 +19,8 @@ pub(crate) fn same_results(sandbox: &dyn Fn(&[&str]) -> Ran) {
         redis(task, &["SET", text, task]);
     };
     let notes = |task: &str| {
-        let kept = ["first", "second", "of-b"].map(|text| redis(task, &["EXISTS", text]));
-        format!("{} {}", sql(task, "SELECT string_agg(text, ',' ORDER BY text) FROM notes"), kept.concat())
+        let kept = redis(task, &["EVAL", KEPT, "3", "first", "second", "of-b"]);
+        format!("{} {kept}", sql(task, "SELECT string_agg(text, ',' ORDER BY text) FROM notes"))
     };
     let databases = |task: &str| {
         let env = sandbox(&["env", task]).ok().stdout;
@@ -48,12 +48,10 @@ pub(crate) fn same_results(sandbox: &dyn Fn(&[&str]) -> Ran) {
     assert_eq!([notes("b"), notes("c")], ["first 100", "first 100"]);
     sandbox(&["snapshot", "rm", "it"]).ends_with(20).says(&["b, c stand on it"]);
     sandbox(&["rm", "a"]).ok();
-    for task in ["b", "c"] {
-        sandbox(&["stop", task]).ok();
-        sandbox(&["start", task]).ok();
-        databases(task);
-        assert_eq!(notes(task), "first 100");
-    }
+    sandbox(&["stop", "b"]).ok();
+    sandbox(&["start", "b"]).ok();
+    databases("b");
+    assert_eq!([notes("b"), notes("c")], ["first 100", "first 100"]);
     sandbox(&["reset", "--fresh", "c"]).ok();
     assert_eq!(sql("c", "SELECT count(*) FROM pg_class WHERE relname = 'notes'"), "0");
     sandbox(&["rm", "b", "c"]).ok();
@@ -64,6 +62,10 @@ pub(crate) fn same_results(sandbox: &dyn Fn(&[&str]) -> Ran) {
 
 /// The password is in no argument.
 const ASK_REDIS: &str = r#"REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli "$@""#;
+
+/// Of each key whether it is there.
+const KEPT: &str =
+    "local kept = '' for _, key in ipairs(KEYS) do kept = kept .. redis.call('EXISTS', key) end return kept";
 
 #[test]
 fn as_overlays() {

@@ -8,6 +8,8 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::proxy::Proxy;
 use super::{Door, Point, When};
+use crate::prepared::{add_set_up, prepared};
+use crate::saved::save_until_it_is_flat;
 use crate::yard::{KINDS, Ran, Running, Yard, docker, labelled, source};
 
 /// The one task. Nothing is left of it between two points.
@@ -34,6 +36,8 @@ pub(super) enum Data {
     Copies,
     /// Standing on so many snapshots that the next one flattens them.
     Deep,
+    /// From a set-up, which is kept for others to begin with.
+    SetUp,
 }
 
 /// Where the points of one worker are tried.
@@ -68,12 +72,15 @@ impl Ground {
             yard.git(&["add", "."]);
             yard.git(&["commit", "-q", "-m", "Settings"]);
         }
+        if data == Data::SetUp {
+            add_set_up(&yard, "");
+        }
         let name = yard.repo.file_name().unwrap().to_str().unwrap();
         let project = format!("{}_{TASK}", name.replace('-', "_"));
         let mut ground = Ground { yard, project, look_alikes: InTheEngine::default(), begins_with: None };
         ground.lay_out_what_is_nobodys();
         if data == Data::Deep {
-            ground.begins_with = Some(ground.save_until_it_is_deep());
+            ground.begins_with = Some(save_until_it_is_flat(&ground.yard, DEEP));
         }
         ground.look_alikes = ground.in_the_engine();
         ground
@@ -88,33 +95,6 @@ impl Ground {
         let label = format!("--label={}", self.yard.stray_label());
         docker(&["network", "create", &label, &format!("{}_default_2", self.project)]);
         docker(&["volume", "create", &label, &format!("{}_redis_data_2", self.project)]);
-    }
-
-    /// Many snapshots, one on the other. The answer is the last before they were flattened.
-    fn save_until_it_is_deep(&self) -> String {
-        self.yard.up(DEEP);
-        let depth = || {
-            let listed = self.yard.sandbox(&["snapshot", "ls", "--json"]).ok().json();
-            let all = listed["snapshots"].as_array().unwrap().clone();
-            move |name: &str| all.iter().find(|it| it["name"] == name).and_then(|it| it["layers"].as_u64()).unwrap()
-        };
-        let (mut number, mut last) = (0, 0);
-        loop {
-            number += 1;
-            assert!(number < 40, "{last} layers, and none has become one");
-            self.yard.sandbox(&["snapshot", "save", DEEP, &format!("s{number}")]).ok();
-            let now = depth()(&format!("s{number}"));
-            if now < last {
-                break;
-            }
-            last = now;
-        }
-        self.yard.sandbox(&["rm", DEEP]).ok();
-        let others = (1..=number).filter(|other| *other + 1 != number).map(|other| format!("s{other}"));
-        for other in others {
-            self.yard.sandbox(&["snapshot", "rm", &other]).ok();
-        }
-        format!("s{}", number - 1)
     }
 
     /// A sandbox that is up, and whose work has arrived in the main checkout.
@@ -178,6 +158,20 @@ impl Ground {
         let listed = self.yard.sandbox(&["snapshot", "ls", "--json"]).ok().json();
         let all_whole = listed["snapshots"].as_array().unwrap().iter().all(|snapshot| snapshot["whole"] == true);
         assert!(all_whole, "{listed}");
+    }
+
+    /// The set-up has been run to its end, and what was kept of it is whole.
+    pub(super) fn assert_set_up(&self) {
+        assert_eq!(self.yard.sql(TASK, "SELECT name || number FROM migrations, at_1"), "11");
+        let kept = prepared(&self.yard);
+        assert!(kept.iter().all(|snapshot| snapshot["whole"] == true), "{kept:?}");
+    }
+
+    /// Removes what was kept of the set-up.
+    pub(super) fn remove_prepared(&self) {
+        for snapshot in prepared(&self.yard) {
+            self.yard.sandbox(&["snapshot", "rm", snapshot["key"].as_str().unwrap()]).ok();
+        }
     }
 
     /// Removes the snapshot, where there is one.

@@ -136,6 +136,11 @@ fn a_save_that_flattens_killed_at_any_request_keeps_all_data() {
 }
 
 #[test]
+fn an_up_that_sets_up_killed_at_any_request_is_gone_on_with() {
+    println!("{}", Case { data: Data::SetUp, ..Case::new("up", Door::Engine, "up") }.try_all());
+}
+
+#[test]
 fn a_reset_that_had_not_begun_when_its_snapshot_went_has_never_been() {
     let yard = Yard::new("reset-void");
     yard.up("a");

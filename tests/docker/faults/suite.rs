@@ -71,7 +71,7 @@ impl Case {
         let slow = match self.data {
             Data::Usual => 1 + usize::from(self.keeps_data()),
             Data::Copies => 5,
-            Data::Deep => 8,
+            Data::Deep | Data::SetUp => 8,
         };
         let every = if super::all_are_wanted() { 1 } else { FRACTION * slow };
         let tally = Mutex::new(Tally::default());
@@ -128,6 +128,7 @@ impl Case {
             let (removes, forced) = (self.killed.starts_with("rm"), self.killed.ends_with("--force"));
             let merges = self.killed.starts_with("merge");
             let (resets, saves) = (self.killed == "reset", self.killed == "snapshot save");
+            let sets_up = self.data == Data::SetUp;
             if self.keeps_data() {
                 ground.bring_up_with_a_note();
             } else if removes {
@@ -144,12 +145,14 @@ impl Case {
             if cut.at.is_none() {
                 cut.ran.ok();
             } else if self.then == "up" {
-                ground.converge(if saves { ground.frozen() } else { 0 });
+                ground.converge(if saves || sets_up { ground.frozen() } else { 0 });
             }
             if resets {
                 ground.assert_note_in_all_or_none();
             } else if saves {
                 ground.assert_saved_or_not();
+            } else if sets_up {
+                ground.assert_set_up();
             }
             if forced {
                 ground.remove_by_force();
@@ -161,6 +164,8 @@ impl Case {
             ground.remove();
             if saves {
                 ground.remove_saved();
+            } else if sets_up {
+                ground.remove_prepared();
             }
         });
         let strays = strays.as_ref();
