@@ -37,8 +37,8 @@ impl Kept {
         if snapshot::no_overlays(&snapshot::manifests(&manifests)) {
             return Ok(Some(Kept::Copies));
         }
-        let root = engine.facts().await?.root_dir;
-        Ok(rustix::fs::statfs(&root).ok().map(|it| match it.f_type {
+        let root = &engine.facts().await?.root_dir;
+        Ok(rustix::fs::statfs(root).ok().map(|it| match it.f_type {
             XFS => Kept::Reflinks("xfs"),
             BTRFS => Kept::Reflinks("btrfs"),
             _ => Kept::Overlays,

@@ -212,7 +212,9 @@ pub async fn bring_up(site: &Site, engine: &Engine, ask: &Ask, context: &Context
 
 /// Sees to all that has to be before anything is decided: what git says, with news from the remote, and the pool.
 async fn prepare(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> Result<Ground> {
-    let (ground, networks) = tokio::join!(resolve::ask_git(site, ask, true, &context.events), engine.networks());
+    // The facts are for later, when whoever needs them says so where they cannot be had.
+    let (ground, networks, _) =
+        tokio::join!(resolve::ask_git(site, ask, true, &context.events), engine.networks(), engine.facts());
     engine.check_loopback(&networks?).await?;
     let ground = ground?;
     site.register().await?;

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bollard::{BollardRequest, ClientVersion, Docker};
+use tokio::sync::OnceCell;
 
 use super::{
     context, deadline,
@@ -86,8 +87,13 @@ impl Engine {
         let docker = Docker::connect_with_unix(&socket.to_string_lossy(), LIBRARY_TIMEOUT_S, &version)
             .map_err(|error| Error::new(Kind::Engine, format!("cannot use {}", socket.display())).because(error))?
             .with_request_modifier(move |request| mended(request, (major, minor)));
-        let shared =
-            Shared { socket, api: format!("{major}.{minor}"), config_dir: surroundings.config_dir.clone(), peer_pid };
+        let shared = Shared {
+            socket,
+            api: format!("{major}.{minor}"),
+            config_dir: surroundings.config_dir.clone(),
+            peer_pid,
+            facts: OnceCell::new(),
+        };
         Ok(Engine { docker, shared: Arc::new(shared) })
     }
 }

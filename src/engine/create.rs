@@ -23,7 +23,8 @@ pub enum CreateContainer {
 }
 
 impl Engine {
-    /// Makes a container, without starting it, and attaches it to its networks. Some 10 ms.
+    /// Makes a container, without starting it, and attaches it to its networks. Some 10 ms. The first network need not be there yet:
+    /// it is looked up when the container is started.
     ///
     /// Errors: [`Kind::Image`] when the image is not here, else [`Kind::Engine`]. When a network cannot be joined the
     /// container is removed again.

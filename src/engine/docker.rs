@@ -4,8 +4,9 @@ use std::{fmt, future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use bollard::Docker;
 use futures::{Stream, StreamExt};
+use tokio::sync::OnceCell;
 
-use super::failure::Failure;
+use super::{facts::Facts, failure::Failure};
 
 /// A connection to Docker Engine on this host. Cheap to clone; clones share everything.
 ///
@@ -26,6 +27,8 @@ pub(super) struct Shared {
     pub(super) config_dir: Option<PathBuf>,
     /// The process at the socket's other end; 0 when it is none that we can see.
     pub(super) peer_pid: Option<i32>,
+    /// What it has said of itself.
+    pub(super) facts: OnceCell<Facts>,
 }
 
 impl Engine {

@@ -32,8 +32,12 @@ pub struct Facts {
 }
 
 impl Engine {
-    /// Asks the engine about itself. Some 10 ms: the engine runs `runc` and `docker-init` to answer.
-    pub async fn facts(&self) -> Result<Facts> {
+    /// What the engine says of itself. Some 10 ms: it runs `runc` and `docker-init` to answer, so it is asked once.
+    pub async fn facts(&self) -> Result<&Facts> {
+        self.shared.facts.get_or_try_init(|| self.ask_facts()).await
+    }
+
+    async fn ask_facts(&self) -> Result<Facts> {
         let info = bounded(deadline::LOOK, self.docker.info())
             .await
             .map_err(|failure| failure.into_error("cannot ask the engine about itself"))?;

@@ -281,14 +281,28 @@ impl<'a> Planner<'a> {
 
     fn create(&mut self, service: &'a ServiceWanted, because: Cause, cleared: Option<StepId>) -> Option<StepId> {
         let mut after = vec![self.on(Made::Image(&service.container.image)), self.on(Made::Record), cleared];
-        after.extend(service.networks.iter().map(|name| self.on(Made::Network(name))));
+        after.extend(self.joined_when_created(service).map(|name| self.on(Made::Network(name))));
         after.extend(service.volumes.iter().map(|name| self.on(Made::Volume(name))));
         self.add(Action::CreateContainer(Box::new(service.container.clone())), because, &after)
+    }
+
+    /// The networks that have to be there before the container: the engine looks the first one up, by its name, when the container
+    /// is started. One that has had another of that name before it is not left to that.
+    fn joined_when_created(&self, service: &'a ServiceWanted) -> impl Iterator<Item = &'a String> + use<'a> {
+        let observed = self.observed;
+        let is_new = move |name: &String| !observed.networks.iter().any(|seen| seen.name == *name);
+        service
+            .networks
+            .iter()
+            .enumerate()
+            .filter(move |(number, name)| *number > 0 || !is_new(name))
+            .map(|(_, name)| name)
     }
 
     fn start(&mut self, service: &'a ServiceWanted, created: Option<StepId>) -> Option<StepId> {
         let because = if created.is_some() { Cause::FollowsFrom("the container") } else { Cause::Stopped };
         let mut after = vec![created, self.on(Made::Claim)];
+        after.extend(service.networks.iter().map(|name| self.on(Made::Network(name))));
         after.extend(self.strays.iter().copied().map(Some));
         for dependency in &service.depends_on {
             let state: fn(&'a str) -> Made<'a> = if dependency.ready { Made::Ready } else { Made::Started };

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use sandbox::apply::{Setback, World};
 use sandbox::claims::Claim;
-use sandbox::engine::labels;
+use sandbox::engine::{Membership, labels};
 use sandbox::error::{Error, Kind, Result};
 use sandbox::event::Ticker;
 use sandbox::git::{BranchSource, CommitId, Keep, Objection};
@@ -70,6 +70,8 @@ pub struct Container {
     pub ready: bool,
     /// The volumes that it mounts.
     pub mounts: Vec<String>,
+    /// The network that has to be there before it is started.
+    pub awaits: Option<String>,
 }
 
 impl State {
@@ -252,8 +254,13 @@ impl State {
                 self.claimed()?;
                 ground(self.network(&spec.name).is_none(), "a network of that name is there")?;
                 let subnets = spec.subnet.iter().cloned().collect();
+                let id = format!("id of {}", spec.name);
+                for container in self.containers.iter_mut().filter(|it| it.awaits.as_ref() == Some(&spec.name)) {
+                    container.seen.networks.insert(id.clone());
+                    container.awaits = None;
+                }
                 self.networks.push(NetworkSeen {
-                    id: format!("id of {}", spec.name),
+                    id,
                     name: spec.name.clone(),
                     subnets,
                     config_hash: spec.labels.get(labels::CONFIG_HASH).cloned(),
@@ -278,14 +285,14 @@ impl State {
                 self.volumes.insert(spec.volume.name.clone());
             }
             Action::CreateContainer(spec) => {
-                let record = self.tree()?.record.clone();
-                ground(record.is_some(), "the password is not on disk")?;
+                ground(self.tree()?.record.is_some(), "the password is not on disk")?;
                 ground(self.images.contains(&spec.image), "no such image")?;
                 ground(!self.containers.iter().any(|it| it.seen.name == spec.name), "the name is taken")?;
-                let mut networks = BTreeSet::new();
-                for membership in &spec.networks {
-                    let network = self.network(&membership.network);
-                    ground(network.is_some(), "no such network")?;
+                let (mut networks, mut awaits) = (BTreeSet::new(), None);
+                for (number, Membership { network: name, .. }) in spec.networks.iter().enumerate() {
+                    let network = self.network(name);
+                    ground(number == 0 || network.is_some(), "no such network")?;
+                    awaits = awaits.or_else(|| network.is_none().then(|| name.clone()));
                     networks.extend(network.map(|network| network.id.clone()));
                 }
                 for mount in &spec.mounts {
@@ -302,7 +309,7 @@ impl State {
                     run: Run::Off,
                 };
                 let mounts = spec.mounts.iter().map(|mount| mount.source.clone()).collect();
-                self.containers.push(Container { seen, ready: false, mounts });
+                self.containers.push(Container { seen, ready: false, mounts, awaits });
             }
             Action::Flatten(_)
             | Action::Flush { .. }
@@ -315,6 +322,7 @@ impl State {
                 self.claimed()?;
                 let container = self.containers.iter_mut().find(|it| it.seen.name == *name);
                 let container = container.ok_or_else(|| broken("no such container"))?;
+                ground(container.awaits.is_none(), "its network is not there")?;
                 ground(container.seen.run != Run::Crashing, "the engine starts it again when it likes")?;
                 container.seen.run = Run::Running;
             }

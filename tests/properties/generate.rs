@@ -317,6 +317,7 @@ fn container(service: &ServiceWanted, parts: [bool; 7], networks: &[NetworkSeen]
     there.then(|| Container {
         ready: running,
         mounts: if right_hash { service.volumes.clone() } else { older(service) },
+        awaits: None,
         seen: ContainerSeen {
             id: format!("id of the old {}", service.name),
             name: service.container.name.clone(),
@@ -348,5 +349,5 @@ fn stray_container(networks: &[NetworkSeen]) -> Container {
         networks: networks.iter().map(|network| network.id.clone()).collect(),
         run: Run::Running,
     };
-    Container { seen, ready: true, mounts: Vec::new() }
+    Container { seen, ready: true, mounts: Vec::new(), awaits: None }
 }

@@ -55,11 +55,11 @@ fn the_first_up_makes_everything_and_overlaps_what_it_can() {
     12. create volume sandbox_upper_blog_fix_s0-data (missing) after 3, 11
     13. create volume blog_fix_s0-data (missing) after 3, 12
     14. create volume blog_fix_s1-data (missing) after 3
-    15. create container blog_fix-s0-1 (missing) after 1, 4, 10, 13
-    16. start container blog_fix-s0-1 (follows from the container) after 15, 3
+    15. create container blog_fix-s0-1 (missing) after 1, 4, 13
+    16. start container blog_fix-s0-1 (follows from the container) after 15, 3, 10
     17. prepare databases development and test (not known to be ready) after 16
-    18. create container blog_fix-s1-1 (missing) after 2, 4, 10, 14
-    19. start container blog_fix-s1-1 (follows from the container) after 18, 3, 17
+    18. create container blog_fix-s1-1 (missing) after 2, 4, 14
+    19. start container blog_fix-s1-1 (follows from the container) after 18, 3, 10, 17
     20. wait until s1 is ready (not known to be ready) after 19
     21. record that the sandbox is established (follows from the rest) after 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20
     ");
@@ -105,14 +105,14 @@ fn a_network_that_is_gone_takes_its_containers_with_it_and_no_volume() {
      1. create network blog_fix_default (missing)
      2. stop container blog_fix-s0-1 (follows from the network)
      3. remove container blog_fix-s0-1 (follows from the network) after 2
-     4. create container blog_fix-s0-1 (follows from the network) after 3, 1
-     5. start container blog_fix-s0-1 (follows from the container) after 4
+     4. create container blog_fix-s0-1 (follows from the network) after 3
+     5. start container blog_fix-s0-1 (follows from the container) after 4, 1
      6. wait until s0 is ready (not known to be ready) after 5
      7. prepare databases development and test (not known to be ready) after 6
      8. stop container blog_fix-s1-1 (follows from the network)
      9. remove container blog_fix-s1-1 (follows from the network) after 8
-    10. create container blog_fix-s1-1 (follows from the network) after 9, 1
-    11. start container blog_fix-s1-1 (follows from the container) after 10, 7
+    10. create container blog_fix-s1-1 (follows from the network) after 9
+    11. start container blog_fix-s1-1 (follows from the container) after 10, 1, 7
     12. wait until s1 is ready (not known to be ready) after 11
     ");
 }

@@ -27,11 +27,11 @@ fn a_dry_run_prints_the_plan_and_writes_nothing() {
     14. make the base snapshot of redis (missing) after 1
     15. create volume sandbox_upper_blog_feature_auth_redis-data (missing) after 1, 14
     16. create volume blog_feature_auth_redis-data (missing) after 1, 15
-    17. create container blog_feature_auth-postgres-1 (missing) after 2, 10, 13
-    18. start container blog_feature_auth-postgres-1 (follows from the container) after 17, 1
+    17. create container blog_feature_auth-postgres-1 (missing) after 2, 13
+    18. start container blog_feature_auth-postgres-1 (follows from the container) after 17, 1, 10
     19. prepare databases blog_feature_auth_development and blog_feature_auth_test (not known to be ready) after 18
-    20. create container blog_feature_auth-redis-1 (missing) after 2, 10, 16
-    21. start container blog_feature_auth-redis-1 (follows from the container) after 20, 1
+    20. create container blog_feature_auth-redis-1 (missing) after 2, 16
+    21. start container blog_feature_auth-redis-1 (follows from the container) after 20, 1, 10
     22. wait until redis is ready (not known to be ready) after 21
     23. record that the sandbox is established (follows from the rest) after 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22
     ");
