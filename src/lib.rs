@@ -34,7 +34,7 @@
 //! | small files, whole or not at all | [`files`] |
 //! | a repository and everything around it | [`site`] |
 //! | processes of this machine | [`processes`] |
-//! | bytes as hexadecimal digits | [`hex`] |
+//! | bytes as hexadecimal digits | [`hex`]; moments as text [`moment`] |
 //! | what may go wrong, and its exit code | [`error`] |
 
 pub mod apply;
@@ -54,6 +54,7 @@ pub mod git;
 pub mod hex;
 pub mod images;
 pub mod locks;
+pub mod moment;
 pub mod overview;
 pub mod plan;
 pub mod probe;

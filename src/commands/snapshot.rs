@@ -87,15 +87,8 @@ async fn save(args: &SaveArgs, context: &Context) -> Result<()> {
         lock.remove();
         return Err(error);
     }
-    let wanted = Snapshot {
-        key: Snapshot::key_of(&identity.repo, &name),
-        kind: SnapshotKind::Saved,
-        repo: Some(identity.repo.clone()),
-        name: Some(name.clone()),
-        created: jiff::Timestamp::now().strftime("%FT%TZ").to_string(),
-        frozen: Vec::new(),
-        origin: None,
-    };
+    let key = Snapshot::key_of(&identity.repo, &name);
+    let wanted = Snapshot::to_be(SnapshotKind::Saved, key, identity.repo.clone(), Some(name.clone()));
     let result = match refuse_taken(&engine, &identity, &name).await {
         Ok(()) => take(&site, &engine, &task, wanted, context).await,
         Err(error) => Err(error),

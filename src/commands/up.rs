@@ -13,6 +13,7 @@ use crate::converge::{Converged, Learnt, converge};
 use crate::engine::{Engine, Volume, labels};
 use crate::error::Result;
 use crate::git::BranchSource;
+use crate::moment;
 use crate::plan::{Desired, reconcile};
 use crate::record::{Data, On, Record, Stage};
 use crate::report;
@@ -76,8 +77,8 @@ fn expiry(text: &str) -> Result<Expiry, String> {
     };
     let count: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
     let from_now = jiff::SignedDuration::from_secs(i64::from(count) * seconds);
-    let moment = jiff::Timestamp::now().checked_add(from_now).map_err(|_| "too far in the future".to_owned())?;
-    Ok(Expiry::At(moment.strftime("%FT%TZ").to_string()))
+    let expires = jiff::Timestamp::now().checked_add(from_now).map_err(|_| "too far in the future".to_owned())?;
+    Ok(Expiry::At(moment::written(expires)))
 }
 
 /// Runs the verb.

@@ -4,6 +4,7 @@ use super::{Ask, COMPOSE_FILE, Ground, nonce, password};
 use crate::error::{Error, Kind, Result};
 use crate::event::Sink;
 use crate::git::{BranchSource, CommitId, Fetched};
+use crate::moment;
 use crate::plan::action::Secret;
 use crate::record::Stage;
 use crate::site::{Sandbox, Site};
@@ -31,7 +32,7 @@ pub async fn ask_git(site: &Site, ask: &Ask, may_fetch: bool, events: &Sink) -> 
     if let (None, Some(head)) = (&known, &head) {
         rails = site.repo.tracks(head, "bin/rails")? && site.repo.tracks(head, "config/application.rb")?;
     }
-    let created = jiff::Timestamp::now().strftime("%FT%TZ").to_string();
+    let created = moment::now();
     let nonce = nonce()?;
     Ok(Ground { branch, head, rails, password: Secret(password()?), created, nonce })
 }

@@ -26,6 +26,7 @@ pub use names::{POOL, Part, data_in, driver_opts, generation, is_pooled, is_uppe
 use crate::engine::{Root, Volume, labels};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::hex::hex;
+use crate::moment;
 
 /// A name is part of what people type, and of nothing else.
 const NAME_MAX_BYTES: usize = 100;
@@ -108,6 +109,12 @@ pub struct Frozen {
 }
 
 impl Snapshot {
+    /// One of a repository, made now, that nothing has been frozen for yet.
+    #[must_use]
+    pub fn to_be(kind: Kind, key: String, repo: String, name: Option<String>) -> Snapshot {
+        Snapshot { key, kind, repo: Some(repo), name, created: moment::now(), frozen: Vec::new(), origin: None }
+    }
+
     /// What its manifest is called.
     #[must_use]
     pub fn manifest_name(&self) -> String {

@@ -19,6 +19,7 @@ use crate::engine::{CreateContainer, Engine, Exit, Root, State, VolumeSpec, labe
 use crate::error::{Error, Kind, Result};
 use crate::event::Ticker;
 use crate::locks::Lock;
+use crate::moment;
 use crate::plan::action::Question;
 use crate::probe;
 use crate::snapshot::{self, BaseWanted, Clone, Frozen, Snapshot, is_pooled, upper_name};
@@ -110,7 +111,7 @@ async fn make(world: &Real<'_>, base: &BaseWanted, ticker: &Ticker) -> Result<()
         kind: snapshot::Kind::Base,
         repo: None,
         name: None,
-        created: jiff::Timestamp::now().strftime("%FT%TZ").to_string(),
+        created: moment::now(),
         frozen: vec![frozen],
         origin: None,
     };

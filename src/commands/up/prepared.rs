@@ -253,15 +253,8 @@ async fn try_keep(
     context.events.info(format!(
         "the databases are kept as the set-up has made them, for other sandboxes to begin with; {task} is away {time}"
     ));
-    let wanted = Snapshot {
-        key,
-        kind: SnapshotKind::Prepared,
-        repo: Some(repo),
-        name: None,
-        created: jiff::Timestamp::now().strftime("%FT%TZ").to_string(),
-        frozen: Vec::new(),
-        origin: Some(Origin { commit: commit.to_string(), basis }),
-    };
+    let origin = Some(Origin { commit: commit.to_string(), basis });
+    let wanted = Snapshot { origin, ..Snapshot::to_be(SnapshotKind::Prepared, key, repo, None) };
     Box::pin(snapshot::take(site, engine, task, wanted, context)).await?;
     let_go_of_old_ones(site, engine).await
 }

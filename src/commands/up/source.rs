@@ -108,15 +108,9 @@ impl Source {
 /// What is frozen of a sandbox for another, and nobody else.
 fn passing(site: &Site, other: &TaskName) -> Result<Snapshot> {
     let identity = site.get(other)?.record.claim.identity;
-    Ok(Snapshot {
-        key: Snapshot::key_of(&identity.repo, &format!("of {other}")),
-        kind: SnapshotKind::Passing,
-        repo: Some(identity.repo),
-        name: Some(format!("of {other}")),
-        created: jiff::Timestamp::now().strftime("%FT%TZ").to_string(),
-        frozen: Vec::new(),
-        origin: None,
-    })
+    let name = format!("of {other}");
+    let key = Snapshot::key_of(&identity.repo, &name);
+    Ok(Snapshot::to_be(SnapshotKind::Passing, key, identity.repo, Some(name)))
 }
 
 /// Whether a sandbox has no databases of its own yet. One that has keeps them.
