@@ -91,6 +91,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     let ask = Ask { task, from: args.from, renumber, expiry: args.ttl, data: None, no_setup };
     let engine = context.engine().await?;
     if args.dry_run {
+        let source = Box::pin(to_begin_with(&site, &engine, source, &ask, context)).await?;
         let data = Box::pin(source.planned(&site, &engine, &ask.task, context)).await?;
         return plan(&site, &engine, &Ask { data, ..ask }, context).await;
     }
@@ -103,6 +104,16 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
         lock.let_go(&result);
     }
     report(&result?, context)
+}
+
+/// What it would begin with: a set-up may have made that before.
+async fn to_begin_with(site: &Site, engine: &Engine, source: Source, ask: &Ask, context: &Context) -> Result<Source> {
+    let known = site.find(&ask.task)?.map(|sandbox| sandbox.record);
+    let is_open = !ask.no_setup && source.is_usual() && !has_begun_otherwise(known.as_ref());
+    let Some(setup) = Setup::of(site).filter(|_| is_open) else { return Ok(source) };
+    let ground = resolve::ask_git(site, ask, false, &context.events).await?;
+    let shaped = prepared::look(site, engine, ask, &ground, &setup, &source, context).await?;
+    Ok(shaped.map_or(source.clone(), |shaped| shaped.source(&source)))
 }
 
 /// Brings it up with the databases that it is to begin with, and runs the set-up in it.

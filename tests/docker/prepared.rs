@@ -85,6 +85,8 @@ fn a_sandbox_begins_with_what_the_set_up_made_for_another_and_goes_on_from_there
     assert_its_own(&yard, "a");
     assert_eq!(prepared(&yard).len(), 1);
     yard.sql("a", "CREATE TABLE at_mine (number int)");
+    let planned = yard.sandbox(&["up", "--dry-run", "b"]).ok();
+    assert!(planned.stderr.contains("as the set-up made them before, at"), "{planned}");
     // The same commit: nothing is left to be applied, and nobody's password but its own opens it.
     let others = [yard.env("a")["PGPASSWORD"].clone(), String::new()];
     let port = port_to_be(&yard, "b", "a");
