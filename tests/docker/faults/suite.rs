@@ -11,8 +11,8 @@ use super::{Door, Point, When};
 /// How many points are tried at one time.
 const WORKERS: usize = 3;
 
-/// Every so manieth act is one, unless all are wanted.
-const FRACTION: usize = 6;
+/// Every so manieth act is one, on one side of it and then the other, unless all are wanted on both.
+const FRACTION: usize = 8;
 
 /// After so many failures no other point is tried.
 const ENOUGH: usize = 12;
@@ -53,7 +53,7 @@ struct Ended {
 struct Tally {
     /// Points handed out.
     begun: usize,
-    /// The numbers of acts that a run ended without, once for each side of it.
+    /// The numbers of acts that a run ended without.
     beyond: Vec<usize>,
     verdicts: Vec<Verdict>,
     failures: Vec<String>,
@@ -215,14 +215,14 @@ impl Case {
 }
 
 impl Tally {
-    /// The next point; none once both sides of one act were beyond the end of a run. One alone may have been chance: what
-    /// goes on at one time does not always come in one order.
+    /// The next point; none once both sides of one act were beyond the end of a run, or any two of those that are tried. One alone may
+    /// have been chance: what goes on at one time does not always come in one order.
     fn next(&mut self, door: Door, every: usize) -> Option<Point> {
-        let is_the_end = |number: &usize| self.beyond.iter().filter(|it| *it == number).count() == 2;
+        let is_the_end = |number: &usize| self.beyond.iter().filter(|it| every > 1 || *it == number).count() >= 2;
         if self.beyond.iter().any(is_the_end) || self.failures.len() >= ENOUGH {
             return None;
         }
-        let number = every * (self.begun / 2 + 1);
+        let number = if every == 1 { self.begun / 2 + 1 } else { every * (self.begun + 1) };
         let when = if self.begun.is_multiple_of(2) { When::Before } else { When::After };
         self.begun += 1;
         Some(Point { door, number, when })
