@@ -260,11 +260,13 @@ impl<'a> Planner<'a> {
         its.any(|clone| self.on(Made::Volume(&clone.volume)).is_some())
     }
 
-    /// Removes a container that is in the way, once. Its server is left time to write down what it holds, unless nobody wants it.
+    /// Removes a container that is in the way, once. Its server is left time to write down what it holds, unless nobody wants that, or
+    /// nobody has had the sandbox yet: one that is only just starting hears no signal until its time is over.
     fn clear(&mut self, container: &'a ContainerSeen, because: &Cause, gently: bool) {
         if self.on(Made::Cleared(&container.id)).is_none() {
             let claim = self.on(Made::Claim);
-            let stopped = if gently && container.run.has_process() {
+            let is_in_use = self.stage >= Stage::Established && container.run.has_process();
+            let stopped = if gently && is_in_use {
                 let stop = Action::StopContainer { id: container.id.clone(), name: container.name.clone() };
                 self.add(stop, because.clone(), &[claim])
             } else {
