@@ -22,8 +22,11 @@ impl Case<'_> {
     fn try_all(&self, yard: &Yard, engine: &OwnEngine<'_>) -> usize {
         let every = if super::all_are_wanted() { 1 } else { self.every };
         let mut tried = 0;
-        for number in (1..).step_by(every) {
-            for when in [When::Before, When::After] {
+        for (nth, number) in (1..).step_by(every).enumerate() {
+            // One side and then the other, unless all are wanted on both.
+            let sides = [When::Before, When::After];
+            for when in if every == 1 { &sides[..] } else { &sides[nth % 2..=nth % 2] } {
+                let when = *when;
                 (self.begin)();
                 let point = Point { door: Door::Engine, number, when };
                 let proxy = Proxy::to(engine.socket(), yard.directory.join("proxy.sock"), point);
