@@ -17,6 +17,7 @@ use crate::snapshot::{Kind as SnapshotKind, Snapshot, checked_name, manifests, s
 use crate::storage::Kept;
 use crate::task::{Identity, TaskName};
 use crate::world::Real;
+use freeze::Fared;
 
 /// Save the databases of a sandbox, for others to begin with.
 #[derive(Debug, clap::Args)]
@@ -94,18 +95,22 @@ async fn save(args: &SaveArgs, context: &Context) -> Result<()> {
         Err(error) => Err(error),
     };
     lock.let_go(&result);
-    let (snapshot, away) = result?;
+    let (snapshot, fared) = result?;
+    let (away_s, how) = match fared {
+        Fared::Away(away) => (Some(away.as_secs_f64()), format!("was away for {:.1} s", away.as_secs_f64())),
+        Fared::Stopped => (None, "is stopped, as before".to_owned()),
+        Fared::Down => (None, "is down, as before".to_owned()),
+    };
     if context.globals.json {
         return report::document(
             "snapshot",
             &json!({ "name": name, "task": task, "services": snapshot.services(),
-            "layers": layers(&snapshot), "away_s": away.as_secs_f64() }),
+            "layers": layers(&snapshot), "away_s": away_s }),
         );
     }
     let services = snapshot.services().join(" and ");
     report::data(&format!(
-        "{name} is saved: {services} of {task}, which was away for {:.1} s\n  next  sandbox up OTHER --snapshot {name}\n",
-        away.as_secs_f64()
+        "{name} is saved: {services} of {task}, which {how}\n  next  sandbox up OTHER --snapshot {name}\n"
     ))
 }
 
@@ -125,12 +130,12 @@ pub(super) async fn take(
     task: &TaskName,
     wanted: Snapshot,
     context: &Context,
-) -> Result<(Snapshot, std::time::Duration)> {
-    let (snapshot, away) = freeze::freeze(site, engine, task, wanted, context).await?;
+) -> Result<(Snapshot, Fared)> {
+    let (snapshot, fared) = freeze::freeze(site, engine, task, wanted, context).await?;
     let mut plan = Plan::new(task.as_str(), OnFailure::StopBeginning);
     plan.add(Action::KeepSnapshot(Box::new(snapshot.clone())), Cause::Requested, &[]);
     apply(&Real { engine, site }, &plan, &context.events, context.stop.clone()).await.into_result()?;
-    Ok((snapshot, away))
+    Ok((snapshot, fared))
 }
 
 /// How deep the deepest of its volumes is.

@@ -56,6 +56,17 @@ fn what_is_saved_is_what_others_begin_with_and_is_changed_by_nobody() {
     assert_eq!(yard.sql("a", "SELECT count(*) FROM notes"), "2");
     yard.sandbox(&["stop", "b"]).ok();
     assert_eq!(pictures(), saved);
+    // What does not run is left so.
+    let said = yard.sandbox(&["snapshot", "save", "b", "of-b"]).ok();
+    assert!(said.stdout.starts_with("of-b is saved: postgres and redis of b, which is stopped, as before\n"), "{said}");
+    assert_eq!(yard.view("b")["state"], "stopped");
+    yard.sandbox(&["snapshot", "rm", "of-b"]).ends_with(20).says(&["b stands on it"]);
+    yard.sandbox(&["down", "b"]).ok();
+    let said = yard.sandbox(&["snapshot", "save", "b", "down", "--json"]).ok().json();
+    assert_eq!((&said["snapshot"]["away_s"], yard.has("container", "b")), (&Value::Null, Vec::new()));
+    yard.sandbox(&["reset", "--fresh", "b"]).ok();
+    yard.sandbox(&["snapshot", "rm", "of-b", "down"]).ok();
+    yard.sandbox(&["reset", "b", "seeded"]).ok();
     let [snapshot] = &*listed(&yard) else { panic!("{:?}", listed(&yard)) };
     assert_eq!((&snapshot["name"], &snapshot["layers"]), (&"seeded".into(), &2.into()));
     assert_eq!(snapshot["tasks"], serde_json::json!(["a", "b", "c"]));

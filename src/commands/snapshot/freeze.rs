@@ -2,22 +2,34 @@
 
 use std::time::{Duration, Instant};
 
-use crate::apply::apply;
+use crate::apply::{World, apply};
 use crate::commands::{Context, up};
 use crate::engine::{Engine, Root, VolumeSpec, labels};
 use crate::error::{Error, Kind, Result};
 use crate::plan::action::FlattenSpec;
 use crate::plan::desired::{CloneWanted, ServiceWanted, Stack};
-use crate::plan::{Action, Cause, Desired, OnFailure, Plan};
+use crate::plan::observed::Scope;
+use crate::plan::{Action, Cause, Desired, Extent, OnFailure, Plan, teardown};
 use crate::record::{Data, On};
 use crate::resolve::Ask;
 use crate::site::Site;
 use crate::snapshot::{Clone, Frozen, Kind as SnapshotKind, Snapshot, driver_opts, is_pooled};
-use crate::task::TaskName;
+use crate::task::{Identity, TaskName};
 use crate::world::Real;
 
+/// How a sandbox fared whose databases were frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fared {
+    /// It ran, but for so long.
+    Away(Duration),
+    /// It was stopped, and is.
+    Stopped,
+    /// It was down, and is.
+    Down,
+}
+
 /// Ends all data services of a sandbox together and has it go on over what they wrote. The answer is the snapshot, filled with
-/// that, and how long the sandbox was away. The caller holds the sandbox.
+/// that. One that did not run is started for it, and put to rest again. The caller holds the sandbox.
 ///
 /// Killed in the middle, the sandbox has its data: `up` goes on with it.
 pub async fn freeze(
@@ -26,7 +38,9 @@ pub async fn freeze(
     task: &TaskName,
     wanted: Snapshot,
     context: &Context,
-) -> Result<(Snapshot, Duration)> {
+) -> Result<(Snapshot, Fared)> {
+    let identity = site.identity(task)?;
+    let rest = rest_of(site, engine, &identity).await?;
     // What has crashed recovers before it is frozen.
     let desired = Box::pin(up::bring_up(site, engine, &Ask::again(task.clone()), context)).await?.desired;
     let mut snapshot = taken_from(&desired, wanted)?;
@@ -46,9 +60,35 @@ pub async fn freeze(
     let data = Data { replace, on: On::Snapshot(Box::new(passing)) };
     let ask = Ask { data: Some(data), ..Ask::again(task.clone()) };
     match Box::pin(up::bring_up(site, engine, &ask, context)).await {
-        Ok(_) => Ok((snapshot, begun.elapsed())),
+        Ok(_) => {
+            let away = Fared::Away(begun.elapsed());
+            if let Some((extent, _)) = rest {
+                put_to_rest(site, engine, &identity, extent, context).await?;
+            }
+            Ok((snapshot, rest.map_or(away, |(_, fared)| fared)))
+        }
         Err(error) => Err(mended(site, engine, task, error, context).await),
     }
+}
+
+/// How a sandbox that does not run is put to rest again.
+async fn rest_of(site: &Site, engine: &Engine, identity: &Identity) -> Result<Option<(Extent<'static>, Fared)>> {
+    let containers = Real { engine, site }.observe(&Scope::of(identity)).await?.containers;
+    let runs = containers.iter().any(|container| container.run.has_process());
+    let rest = if containers.is_empty() { (Extent::Stack, Fared::Down) } else { (Extent::Stop, Fared::Stopped) };
+    Ok((!runs).then_some(rest))
+}
+
+async fn put_to_rest(
+    site: &Site,
+    engine: &Engine,
+    identity: &Identity,
+    extent: Extent<'_>,
+    context: &Context,
+) -> Result<()> {
+    let world = Real { engine, site };
+    let plan = teardown(identity, &world.observe(&Scope::of(identity)).await?, extent);
+    apply(&world, &plan, &context.events, context.stop.clone()).await.into_result()
 }
 
 /// A failure, after which the sandbox serves again as far as it can. Whoever said stop meant the freezing.
