@@ -42,7 +42,7 @@ check: ## All that CI runs: format, lints, tests
 
 .PHONY: bench
 bench: ## Measure sandbox and `docker compose` side by side
-	@tests/tools/prepare test
+	@tests/tools/prepare bench
 	cargo bench --quiet --locked --bench bench
 
 .PHONY: images
