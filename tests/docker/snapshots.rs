@@ -117,7 +117,8 @@ pub(crate) fn never_opens(port: u16, passwords: &[String], act: impl FnOnce()) {
         act();
         over.store(true, Ordering::SeqCst);
         let asked: Vec<usize> = asks.into_iter().map(|ask| ask.join().unwrap()).collect();
-        assert!(asked.iter().all(|asked| *asked > 5), "{asked:?}");
+        // One that is heard before the server listens waits for a second or two.
+        assert!(asked.iter().all(|asked| *asked > 2), "{asked:?}");
     });
 }
 
