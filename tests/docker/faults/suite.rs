@@ -14,6 +14,9 @@ const WORKERS: usize = 3;
 /// Every so manieth act is one, on one side of it and then the other, unless all are wanted on both.
 const FRACTION: usize = 8;
 
+/// There are fewer git commands than requests.
+const FRACTION_OF_COMMANDS: usize = 4;
+
 /// After so many failures no other point is tried.
 const ENOUGH: usize = 12;
 
@@ -70,10 +73,14 @@ impl Case {
         // What sets up a sandbox with data for every point takes twice as long.
         let slow = match self.data {
             Data::Usual => 1 + usize::from(self.keeps_data()),
-            Data::Copies => 5,
-            Data::Deep | Data::SetUp => 8,
+            Data::Copies | Data::SetUp => 4,
+            Data::Deep => 6,
         };
-        let every = if super::all_are_wanted() { 1 } else { FRACTION * slow };
+        let fraction = match self.door {
+            Door::Engine => FRACTION * slow,
+            Door::Git => FRACTION_OF_COMMANDS,
+        };
+        let every = if super::all_are_wanted() { 1 } else { fraction };
         let tally = Mutex::new(Tally::default());
         std::thread::scope(|scope| {
             for worker in 0..self.workers() {
@@ -215,10 +222,10 @@ impl Case {
 }
 
 impl Tally {
-    /// The next point; none once both sides of one act were beyond the end of a run, or any two of those that are tried. One alone may
-    /// have been chance: what goes on at one time does not always come in one order.
+    /// The next point; none once both sides of one act were beyond the end of a run, where all are wanted: one alone may have been
+    /// chance, for what goes on at one time does not always come in one order.
     fn next(&mut self, door: Door, every: usize) -> Option<Point> {
-        let is_the_end = |number: &usize| self.beyond.iter().filter(|it| every > 1 || *it == number).count() >= 2;
+        let is_the_end = |number: &usize| every > 1 || self.beyond.iter().filter(|it| *it == number).count() == 2;
         if self.beyond.iter().any(is_the_end) || self.failures.len() >= ENOUGH {
             return None;
         }
