@@ -10,7 +10,7 @@ use super::{Context, completions, task_name};
 use crate::apply::apply;
 use crate::engine::{Engine, labels};
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Action, Cause, OnFailure, Plan};
+use crate::plan::{Action, Cause, Extent, OnFailure, Plan};
 use crate::report::{self, Table};
 use crate::site::Site;
 use crate::snapshot::{Kind as SnapshotKind, Snapshot, checked_name, manifests, short, tasks_of, whole};
@@ -98,8 +98,8 @@ async fn save(args: &SaveArgs, context: &Context) -> Result<()> {
     let (snapshot, fared) = result?;
     let (away_s, how) = match fared {
         Fared::Away(away) => (Some(away.as_secs_f64()), format!("was away for {:.1} s", away.as_secs_f64())),
-        Fared::Stopped => (None, "is stopped, as before".to_owned()),
-        Fared::Down => (None, "is down, as before".to_owned()),
+        Fared::AtRest(Extent::Stop) => (None, "is stopped, as before".to_owned()),
+        Fared::AtRest(_) => (None, "is down, as before".to_owned()),
     };
     if context.globals.json {
         return report::document(

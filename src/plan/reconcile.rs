@@ -265,8 +265,8 @@ impl<'a> Planner<'a> {
     fn clear(&mut self, container: &'a ContainerSeen, because: &Cause, gently: bool) {
         if self.on(Made::Cleared(&container.id)).is_none() {
             let claim = self.on(Made::Claim);
-            let is_in_use = self.stage >= Stage::Established && container.run.has_process();
-            let stopped = if gently && is_in_use {
+            let gently = gently && self.stage >= Stage::Established;
+            let stopped = if gently && container.run.has_process() {
                 let stop = Action::StopContainer { id: container.id.clone(), name: container.name.clone() };
                 self.add(stop, because.clone(), &[claim])
             } else {
@@ -283,22 +283,13 @@ impl<'a> Planner<'a> {
 
     fn create(&mut self, service: &'a ServiceWanted, because: Cause, cleared: Option<StepId>) -> Option<StepId> {
         let mut after = vec![self.on(Made::Image(&service.container.image)), self.on(Made::Record), cleared];
-        after.extend(self.joined_when_created(service).map(|name| self.on(Made::Network(name))));
+        // The engine looks the first network up, by its name, when the container is started. One that has had another of that name
+        // before it is not left to that.
+        let is_new = |name: &String| !self.observed.networks.iter().any(|seen| seen.name == *name);
+        let later = usize::from(service.networks.first().is_some_and(is_new));
+        after.extend(service.networks.iter().skip(later).map(|name| self.on(Made::Network(name))));
         after.extend(service.volumes.iter().map(|name| self.on(Made::Volume(name))));
         self.add(Action::CreateContainer(Box::new(service.container.clone())), because, &after)
-    }
-
-    /// The networks that have to be there before the container: the engine looks the first one up, by its name, when the container
-    /// is started. One that has had another of that name before it is not left to that.
-    fn joined_when_created(&self, service: &'a ServiceWanted) -> impl Iterator<Item = &'a String> + use<'a> {
-        let observed = self.observed;
-        let is_new = move |name: &String| !observed.networks.iter().any(|seen| seen.name == *name);
-        service
-            .networks
-            .iter()
-            .enumerate()
-            .filter(move |(number, name)| *number > 0 || !is_new(name))
-            .map(|(_, name)| name)
     }
 
     fn start(&mut self, service: &'a ServiceWanted, created: Option<StepId>) -> Option<StepId> {

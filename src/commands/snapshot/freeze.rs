@@ -22,10 +22,8 @@ use crate::world::Real;
 pub enum Fared {
     /// It ran, but for so long.
     Away(Duration),
-    /// It was stopped, and is.
-    Stopped,
-    /// It was down, and is.
-    Down,
+    /// It did not run, and was put to rest again, as far as it had been.
+    AtRest(Extent<'static>),
 }
 
 /// Ends all data services of a sandbox together and has it go on over what they wrote. The answer is the snapshot, filled with
@@ -61,22 +59,20 @@ pub async fn freeze(
     let ask = Ask { data: Some(data), ..Ask::again(task.clone()) };
     match Box::pin(up::bring_up(site, engine, &ask, context)).await {
         Ok(_) => {
-            let away = Fared::Away(begun.elapsed());
-            if let Some((extent, _)) = rest {
-                put_to_rest(site, engine, &identity, extent, context).await?;
-            }
-            Ok((snapshot, rest.map_or(away, |(_, fared)| fared)))
+            let Some(extent) = rest else { return Ok((snapshot, Fared::Away(begun.elapsed()))) };
+            put_to_rest(site, engine, &identity, extent, context).await?;
+            Ok((snapshot, Fared::AtRest(extent)))
         }
         Err(error) => Err(mended(site, engine, task, error, context).await),
     }
 }
 
-/// How a sandbox that does not run is put to rest again.
-async fn rest_of(site: &Site, engine: &Engine, identity: &Identity) -> Result<Option<(Extent<'static>, Fared)>> {
+/// How far a sandbox that does not run is taken down.
+async fn rest_of(site: &Site, engine: &Engine, identity: &Identity) -> Result<Option<Extent<'static>>> {
     let containers = Real { engine, site }.observe(&Scope::of(identity)).await?.containers;
     let runs = containers.iter().any(|container| container.run.has_process());
-    let rest = if containers.is_empty() { (Extent::Stack, Fared::Down) } else { (Extent::Stop, Fared::Stopped) };
-    Ok((!runs).then_some(rest))
+    let extent = if containers.is_empty() { Extent::Stack } else { Extent::Stop };
+    Ok((!runs).then_some(extent))
 }
 
 async fn put_to_rest(
