@@ -211,8 +211,13 @@ pub(crate) fn save_until_it_is_flat(yard: &Yard, task: &str) -> String {
     yard.sandbox(&["up", "b", "--snapshot", &last]).ok();
     assert_eq!(yard.sql("b", &format!("SELECT number FROM at_{}", saved - 1)), (saved - 1).to_string());
     yard.sandbox(&["rm", task, "b"]).ok();
-    for number in (1..=saved).filter(|number| *number != saved - 1) {
-        yard.sandbox(&["snapshot", "rm", &format!("s{number}")]).ok();
-    }
+    let others: Vec<String> =
+        (1..=saved).filter(|number| *number != saved - 1).map(|number| format!("s{number}")).collect();
+    let others: Vec<&str> = others.iter().map(String::as_str).collect();
+    yard.sandbox(&[&["snapshot", "rm"][..], &others].concat()).ok();
+    // What none of the two services' layers of the last is, is gone.
+    let [kept] = &*listed(yard) else { panic!("{:?}", listed(yard)) };
+    let layers = usize::try_from(kept["layers"].as_u64().unwrap()).unwrap();
+    assert_eq!((kept["name"].as_str(), uppers(yard).len()), (Some(&*last), 2 * (layers - 1)));
     last
 }

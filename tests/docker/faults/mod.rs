@@ -50,6 +50,15 @@ struct Point {
     when: When,
 }
 
+impl Point {
+    /// The one that is tried as the nth: both sides of each act, or of every so manieth from the first on one side and then the other.
+    fn nth(nth: usize, door: Door, first: usize, every: usize) -> Point {
+        let number = if every == 1 { nth / 2 + 1 } else { first + every * nth };
+        let when = if nth.is_multiple_of(2) { When::Before } else { When::After };
+        Point { door, number, when }
+    }
+}
+
 #[test]
 fn an_up_killed_at_any_request_converges_in_one_go() {
     println!("{}", Case::new("up", Door::Engine, "up").try_all());

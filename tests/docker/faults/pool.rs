@@ -3,7 +3,7 @@
 use super::ground::{Cut, run_through};
 use super::proxy::Proxy;
 use super::suite::{Verdict, stage};
-use super::{Door, Point, When};
+use super::{Door, Point};
 use crate::yard::{OwnEngine, Yard};
 
 /// What is killed, and how it is then.
@@ -21,29 +21,22 @@ impl Case<'_> {
     /// Tries the points. How many there were.
     fn try_all(&self, yard: &Yard, engine: &OwnEngine<'_>) -> usize {
         let every = if super::all_are_wanted() { 1 } else { self.every };
-        let mut tried = 0;
-        for (nth, number) in (1..).step_by(every).enumerate() {
-            // One side and then the other, unless all are wanted on both.
-            let sides = [When::Before, When::After];
-            for when in if every == 1 { &sides[..] } else { &sides[nth % 2..=nth % 2] } {
-                let when = *when;
-                (self.begin)();
-                let point = Point { door: Door::Engine, number, when };
-                let proxy = Proxy::to(engine.socket(), yard.directory.join("proxy.sock"), point);
-                let Cut { at, ran } = run_through(&proxy, engine.program(self.words));
-                drop(proxy);
-                let Some(at) = at else {
-                    ran.ok();
-                    (self.check)();
-                    return tried;
-                };
-                if let Err((_, why)) = stage(Verdict::Stuck, self.check) {
-                    panic!("{} killed {when:?} {number} ({at}): {why}", self.words.join(" "));
-                }
-                tried += 1;
+        for tried in 0.. {
+            (self.begin)();
+            let point = Point::nth(tried, Door::Engine, 1, every);
+            let proxy = Proxy::to(engine.socket(), yard.directory.join("proxy.sock"), point);
+            let Cut { at, ran } = run_through(&proxy, engine.program(self.words));
+            drop(proxy);
+            let Some(at) = at else {
+                ran.ok();
+                (self.check)();
+                return tried;
+            };
+            if let Err((_, why)) = stage(Verdict::Stuck, self.check) {
+                panic!("{} killed {point:?} ({at}): {why}", self.words.join(" "));
             }
         }
-        tried
+        unreachable!("a run ends")
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use super::ground::{Data, Ground};
-use super::{Door, Point, When};
+use super::{Door, Point};
 
 /// How many points are tried at one time.
 const WORKERS: usize = 3;
@@ -229,10 +229,9 @@ impl Tally {
         if self.beyond.iter().any(is_the_end) || self.failures.len() >= ENOUGH {
             return None;
         }
-        let number = if every == 1 { self.begun / 2 + 1 } else { every * (self.begun + 1) };
-        let when = if self.begun.is_multiple_of(2) { When::Before } else { When::After };
+        let point = Point::nth(self.begun, door, every, every);
         self.begun += 1;
-        Some(Point { door, number, when })
+        Some(point)
     }
 
     fn enter(&mut self, point: Point, Ended { reached, verdict, words }: Ended) {
