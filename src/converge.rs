@@ -31,6 +31,8 @@ pub struct Learnt {
     pub images: BTreeMap<String, String>,
     /// Whether the engine cannot mount clones.
     pub no_clones: bool,
+    /// Whether nothing of the sandbox was there before the first round.
+    pub is_unused: bool,
 }
 
 /// What came of it.
@@ -90,7 +92,8 @@ async fn rounds<W: World>(
         let images = plan.images_alone().filter(|_| desired.awaits_images);
         let (plan, is_all) = images.map_or((plan, true), |images| (images, false));
         let identity = &desired.record.claim.identity;
-        begun.get_or_insert_with(|| Begun { identity: identity.clone(), fresh: observed.is_nothing() });
+        let begun = begun.get_or_insert_with(|| Begun { identity: identity.clone(), fresh: observed.is_nothing() });
+        learnt.is_unused = begun.fresh;
         steps += plan.steps.len();
         let outcome = apply(world, &plan, events, stop.clone()).await;
         if outcome.interrupted {

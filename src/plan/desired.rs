@@ -24,6 +24,8 @@ pub struct Desired {
     pub stack: Stack,
     /// Whether more can be decided once the images are here: which snapshots the data is to stand on.
     pub awaits_images: bool,
+    /// Whether nothing of it was there before whoever brings it up began: nobody has had what runs so far.
+    pub is_unused: bool,
 }
 
 /// A file of ours as it should be.

@@ -261,11 +261,11 @@ impl<'a> Planner<'a> {
     }
 
     /// Removes a container that is in the way, once. Its server is left time to write down what it holds, unless nobody wants that, or
-    /// nobody has had the sandbox yet: one that is only just starting hears no signal until its time is over.
+    /// nobody can have given it anything: one that is only just starting hears no signal until its time is over.
     fn clear(&mut self, container: &'a ContainerSeen, because: &Cause, gently: bool) {
         if self.on(Made::Cleared(&container.id)).is_none() {
             let claim = self.on(Made::Claim);
-            let gently = gently && self.stage >= Stage::Established;
+            let gently = gently && !self.desired.is_unused;
             let stopped = if gently && container.run.has_process() {
                 let stop = Action::StopContainer { id: container.id.clone(), name: container.name.clone() };
                 self.add(stop, because.clone(), &[claim])

@@ -147,19 +147,24 @@ pub async fn resolve(
     if known.is_some_and(|known| known.stage == Stage::Established && known.claim.slot == record.claim.slot) {
         numbers::refuse_taken(&record, &path, &stack)?;
     }
-    let mut excludes =
-        vec![format!("/{}", record.env_file), format!("/{COMPOSE_FILE}"), files::SCRATCH_PATTERN.to_owned()];
-    if record.dependencies == Dependencies::Isolate {
-        excludes.push(format!("/{}/ruby/", env::GEMS));
-    }
     Ok(Desired {
-        excludes,
+        excludes: excludes(&record),
         stack,
         awaits_images,
+        is_unused: learnt.is_unused,
         worktree: AddWorktree { path, branch: ground.branch.clone() },
         record,
         files,
     })
+}
+
+/// The patterns that keep our files out of git's sight.
+fn excludes(record: &Record) -> Vec<String> {
+    let mut all = vec![format!("/{}", record.env_file), format!("/{COMPOSE_FILE}"), files::SCRATCH_PATTERN.to_owned()];
+    if record.dependencies == Dependencies::Isolate {
+        all.push(format!("/{}/ruby/", env::GEMS));
+    }
+    all
 }
 
 /// Where the worktree is, or is to be.

@@ -4,7 +4,7 @@ use sandbox::apply::{Stop, World, apply};
 use sandbox::converge::{Learnt, converge};
 use sandbox::event::Sink;
 use sandbox::plan::observed::{Run, Scope};
-use sandbox::plan::{Desired, Extent, Observed, Removal, reconcile, teardown};
+use sandbox::plan::{Action, Desired, Extent, Observed, Removal, reconcile, teardown};
 
 use sandbox::snapshot::is_upper;
 
@@ -96,6 +96,20 @@ fn a_changed_configuration_makes_one_container_anew_and_keeps_its_volume() {
     4. start container blog_fix-s1-1 (follows from the container) after 3
     5. wait until s1 is ready (not known to be ready) after 4
     ");
+}
+
+#[test]
+fn a_server_is_left_time_to_write_unless_it_was_started_a_moment_ago() {
+    let world = established(|state| {
+        state.containers.iter_mut().for_each(|it| it.seen.config_hash = Some("old".into()));
+        state.worktree.as_mut().unwrap().record = None;
+    });
+    let stops = |desired: &Desired| {
+        let plan = reconcile(desired, &observe(&world));
+        plan.steps.iter().filter(|step| matches!(step.action, Action::StopContainer { .. })).count()
+    };
+    assert_eq!(stops(&desired()), 2, "that its record is lost does not make its data new");
+    assert_eq!(stops(&Desired { is_unused: true, ..desired() }), 0);
 }
 
 #[test]
