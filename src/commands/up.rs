@@ -15,12 +15,11 @@ use crate::error::Result;
 use crate::git::BranchSource;
 use crate::moment;
 use crate::plan::{Desired, reconcile};
-use crate::record::{Data, On, Record, Stage};
+use crate::record::Stage;
 use crate::report;
 use crate::resolve::{self, Ask, COMPOSE_FILE, Expiry, Ground};
 use crate::setup::Setup;
 use crate::site::Site;
-use crate::snapshot::Kind as SnapshotKind;
 use crate::task::{Identity, TaskName};
 use crate::world::Real;
 use source::Source;
@@ -91,9 +90,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     let ask = Ask { task, from: args.from, renumber, expiry: args.ttl, data: None, no_setup };
     let engine = context.engine().await?;
     if args.dry_run {
-        let source = Box::pin(to_begin_with(&site, &engine, source, &ask, context)).await?;
-        let data = Box::pin(source.planned(&site, &engine, &ask.task, context)).await?;
-        return plan(&site, &engine, &Ask { data, ..ask }, context).await;
+        return Box::pin(plan_from(&site, &engine, source, ask, context)).await;
     }
     let identity = site.identity(&ask.task)?;
     let lock = context.hold(&site, &engine, &identity, "up").await?;
@@ -106,14 +103,16 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     report(&result?, context)
 }
 
-/// What it would begin with: a set-up may have made that before.
-async fn to_begin_with(site: &Site, engine: &Engine, source: Source, ask: &Ask, context: &Context) -> Result<Source> {
-    let known = site.find(&ask.task)?.map(|sandbox| sandbox.record);
-    let is_open = !ask.no_setup && source.is_usual() && !has_begun_otherwise(known.as_ref());
-    let Some(setup) = Setup::of(site).filter(|_| is_open) else { return Ok(source) };
-    let ground = resolve::ask_git(site, ask, false, &context.events).await?;
-    let shaped = prepared::look(site, engine, ask, &ground, &setup, &source, context).await?;
-    Ok(shaped.map_or(source.clone(), |shaped| shaped.source(&source)))
+/// Prints what would be done, with the databases that it would begin with.
+async fn plan_from(site: &Site, engine: &Engine, source: Source, ask: Ask, context: &Context) -> Result<()> {
+    let ground = look_at_ground(site, engine, &ask, context).await?;
+    let source = match Setup::of(site).filter(|_| !ask.no_setup) {
+        Some(setup) => prepared::look(site, engine, source, &ask, &ground, &setup, context).await?.0,
+        None => source,
+    };
+    let data = source.planned(site, engine, &ask.task, context).await?;
+    let desired = decided_on(site, engine, &Ask { data, ..ask }, &ground, context).await?;
+    print_plan(site, engine, &desired, context).await
 }
 
 /// Brings it up with the databases that it is to begin with, and runs the set-up in it.
@@ -145,12 +144,7 @@ async fn bring_up_from(
     }
     let ground = prepare(site, engine, &ask, context).await?;
     setup.consent(site, &ground).await?.require(site, ask.task.as_str())?;
-    let shaped = if source.is_usual() && !has_begun_otherwise(known.as_ref()) {
-        prepared::look(site, engine, &ask, &ground, &setup, &source, context).await?
-    } else {
-        None
-    };
-    let source = shaped.as_ref().map_or(source.clone(), |shaped| shaped.source(&source));
+    let (source, shaped) = prepared::look(site, engine, source, &ask, &ground, &setup, context).await?;
     let mut converged = source.bring_up(site, engine, ask, Some(&ground), context).await?;
     let is_just = match &shaped {
         Some(shaped) => shaped.is_just_in(site, &converged.desired).await,
@@ -162,16 +156,6 @@ async fn bring_up_from(
         prepared::keep(site, engine, &converged.desired, &setup, shaped, context).await?;
     }
     Ok(converged)
-}
-
-/// Whether a sandbox has databases, or a run that was cut short had chosen others for it than are chosen unasked.
-fn has_begun_otherwise(known: Option<&Record>) -> bool {
-    let Some(record) = known else { return false };
-    let is_unasked = |data: &Data| match &data.on {
-        On::Snapshot(on) => on.kind == SnapshotKind::Prepared,
-        On::Base | On::Same => true,
-    };
-    record.stage == Stage::Established || !record.pending.as_ref().is_none_or(is_unasked)
 }
 
 /// How the set-up is to be run.
@@ -272,22 +256,30 @@ pub async fn check(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -
 }
 
 async fn decided(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> Result<Desired> {
-    engine.check_loopback(&engine.networks().await?).await?;
-    let ground = resolve::ask_git(site, ask, false, &context.events).await?;
+    let ground = look_at_ground(site, engine, ask, context).await?;
     decided_on(site, engine, ask, &ground, context).await
 }
 
 async fn decided_on(site: &Site, engine: &Engine, ask: &Ask, ground: &Ground, context: &Context) -> Result<Desired> {
-    resolve::resolve(site, engine, ask, ground, &Learnt::default(), &context.events).await
+    Box::pin(resolve::resolve(site, engine, ask, ground, &Learnt::default(), &context.events)).await
+}
+
+/// What [`prepare`] finds, with nothing done for it.
+async fn look_at_ground(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> Result<Ground> {
+    engine.check_loopback(&engine.networks().await?).await?;
+    resolve::ask_git(site, ask, false, &context.events).await
 }
 
 /// Prints what would be done.
 pub async fn plan(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> Result<()> {
-    let desired = decided(site, engine, ask, context).await?;
+    print_plan(site, engine, &decided(site, engine, ask, context).await?, context).await
+}
+
+async fn print_plan(site: &Site, engine: &Engine, desired: &Desired, context: &Context) -> Result<()> {
     let observed = Real { engine, site }.observe(&desired.scope()).await?;
-    let mut plan = reconcile(&desired, &observed);
+    let mut plan = reconcile(desired, &observed);
     if let Some(setup) = Setup::of(site).filter(|_| Setup::is_due(&desired.record)) {
-        setup.add_to(&mut plan, &desired);
+        setup.add_to(&mut plan, desired);
     }
     context.dry_run(&[plan])
 }

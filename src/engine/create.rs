@@ -20,11 +20,16 @@ pub enum CreateContainer {
     Created(String),
     /// There is one of that name already; the engine's words.
     NameTaken(String),
+    /// Its first network is not there, and this engine looks it up already now; the engine's words.
+    NoNetwork(String),
 }
 
+/// In what an engine says of a network that is not there.
+const NO_NETWORK: [&str; 2] = ["network", "not found"];
+
 impl Engine {
-    /// Makes a container, without starting it, and attaches it to its networks. Some 10 ms. The first network need not be there yet:
-    /// it is looked up when the container is started.
+    /// Makes a container, without starting it, and attaches it to its networks. Some 10 ms. Most engines look
+    /// the first network up when the container is started, so it may be made meanwhile.
     ///
     /// Errors: [`Kind::Image`] when the image is not here, else [`Kind::Engine`]. When a network cannot be joined the
     /// container is removed again.
@@ -41,7 +46,12 @@ impl Engine {
             Err(failure) if failure.refusal().is_some_and(|text| text.starts_with("No such image")) => {
                 return Err(failure.into_error_of(Kind::Image, &act()));
             }
-            Err(failure) => return Err(failure.into_error(&act())),
+            Err(failure) => {
+                return match failure.refusal().filter(|text| NO_NETWORK.iter().all(|part| text.contains(part))) {
+                    Some(text) => Ok(CreateContainer::NoNetwork(text.to_owned())),
+                    None => Err(failure.into_error(&act())),
+                };
+            }
         };
         for membership in spec.networks.iter().skip(1) {
             if let Err(failure) = self.join(&id, membership).await {

@@ -190,19 +190,11 @@ async fn create_volume(world: &Real<'_>, spec: &VolumeSpec) -> Result<()> {
     if ours { Ok(()) } else { Err(not_ours("volume", &spec.name)) }
 }
 
-/// In what an engine says of a network that is not there.
-const NO_NETWORK: [&str; 2] = ["network", "not found"];
-
 async fn create_container(world: &Real<'_>, spec: &ContainerSpec) -> Result<(), Setback> {
-    let created = match world.engine.create_container(spec).await {
-        // The network is being made. An engine that looks it up now, and not when the container is started, finds it when asked again.
-        Err(error) if NO_NETWORK.iter().all(|part| error.to_string().contains(part)) => {
-            return Err(Setback::Meanwhile(error.to_string()));
-        }
-        created => created?,
-    };
-    let why = match created {
+    let why = match world.engine.create_container(spec).await? {
         CreateContainer::NameTaken(why) => why,
+        // It is being made: asked again, the engine finds it.
+        CreateContainer::NoNetwork(why) => return Err(Setback::Meanwhile(why)),
         CreateContainer::Created(_) if snapshots::has_its_layers(world.engine, spec).await? => return Ok(()),
         CreateContainer::Created(id) => {
             world.engine.remove_container(&id).await?;

@@ -197,7 +197,9 @@ async fn hold(engine: &Engine) -> Result<()> {
     };
     match engine.create_container(&spec).await? {
         CreateContainer::Created(id) => engine.start(&id).await.map(drop),
-        CreateContainer::NameTaken(why) => Err(Error::new(Kind::Engine, "cannot hold the pool").because(why)),
+        CreateContainer::NameTaken(why) | CreateContainer::NoNetwork(why) => {
+            Err(Error::new(Kind::Engine, "cannot hold the pool").because(why))
+        }
     }
 }
 

@@ -9,6 +9,9 @@ use crate::error::{Error, Kind, Result};
 pub(super) async fn create(engine: &Engine, spec: &ContainerSpec) -> Result<String> {
     match engine.create_container(spec).await? {
         CreateContainer::Created(id) => Ok(id),
+        CreateContainer::NoNetwork(why) => {
+            Err(Error::new(Kind::Engine, format!("cannot create {}", spec.name)).because(why))
+        }
         CreateContainer::NameTaken(_) => {
             Err(Error::new(Kind::Engine, format!("{} is being made by another", spec.name)).hint("try again"))
         }

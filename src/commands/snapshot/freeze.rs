@@ -38,7 +38,7 @@ pub async fn freeze(
     context: &Context,
 ) -> Result<(Snapshot, Fared)> {
     let identity = site.identity(task)?;
-    let rest = rest_of(site, engine, &identity).await?;
+    let rest = rest_of(engine, &identity).await?;
     // What has crashed recovers before it is frozen.
     let desired = Box::pin(up::bring_up(site, engine, &Ask::again(task.clone()), context)).await?.desired;
     let mut snapshot = taken_from(&desired, wanted)?;
@@ -60,7 +60,11 @@ pub async fn freeze(
     match Box::pin(up::bring_up(site, engine, &ask, context)).await {
         Ok(_) => {
             let Some(extent) = rest else { return Ok((snapshot, Fared::Away(begun.elapsed()))) };
-            put_to_rest(site, engine, &identity, extent, context).await?;
+            // What is frozen is whole: it is not lost for that.
+            if let Err(error) = put_to_rest(site, engine, &identity, extent, context).await {
+                context.events.warn(format!("{task} runs now, which it did not before: {error}"));
+                return Ok((snapshot, Fared::Away(begun.elapsed())));
+            }
             Ok((snapshot, Fared::AtRest(extent)))
         }
         Err(error) => Err(mended(site, engine, task, error, context).await),
@@ -68,9 +72,9 @@ pub async fn freeze(
 }
 
 /// How far a sandbox that does not run is taken down.
-async fn rest_of(site: &Site, engine: &Engine, identity: &Identity) -> Result<Option<Extent<'static>>> {
-    let containers = Real { engine, site }.observe(&Scope::of(identity)).await?.containers;
-    let runs = containers.iter().any(|container| container.run.has_process());
+async fn rest_of(engine: &Engine, identity: &Identity) -> Result<Option<Extent<'static>>> {
+    let containers = engine.containers(&labels::of(identity)).await?;
+    let runs = containers.iter().any(|container| container.state.has_process());
     let extent = if containers.is_empty() { Extent::Stack } else { Extent::Stop };
     Ok((!runs).then_some(extent))
 }

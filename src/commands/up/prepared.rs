@@ -17,6 +17,7 @@ use crate::git::{CommitId, Spared};
 use crate::hex::hex;
 use crate::plan::Desired;
 use crate::plan::desired::CloneWanted;
+use crate::record::{Data, On, Record, Stage};
 use crate::resolve::{Ask, Ground};
 use crate::setup::Setup;
 use crate::site::Site;
@@ -56,50 +57,54 @@ pub(super) struct Shaped {
     commit: CommitId,
     /// All but the files of the commit; none where it cannot be told yet, or the databases are none that can be kept.
     basis: Option<String>,
-    /// What it may begin with, and whether that is of just this shape.
-    found: Option<(Snapshot, bool)>,
 }
 
 impl Shaped {
-    /// What the databases begin with then. It is said, so that nothing is gone on with that a run which was cut short had chosen.
-    pub(super) fn source(&self, asked: &Source) -> Source {
-        match (asked, &self.found) {
-            (Source::Usual, Some((found, _))) => Source::Prepared(Box::new(found.clone())),
-            _ => Source::Fresh,
-        }
-    }
-
     /// Whether the worktree is as the commit is, and nothing else. What cannot be told is not so.
     pub(super) async fn is_just_in(&self, site: &Site, desired: &Desired) -> bool {
         site.repo.is_just(desired.worktree_path(), &self.commit).await.unwrap_or_default()
     }
 }
 
-/// Looks for what a new sandbox may begin with, and says so where there is something; none where it begins at no commit.
+/// Looks for what a new sandbox may begin with instead of what was asked for, and says so where there is something. The shape is none
+/// where nothing made of it is to be kept: it begins at no commit, or with something else.
 pub(super) async fn look(
     site: &Site,
     engine: &Engine,
+    asked: Source,
     ask: &Ask,
     ground: &Ground,
     setup: &Setup,
-    asked: &Source,
     context: &Context,
-) -> Result<Option<Shaped>> {
-    let Some(commit) = ground.head.clone() else { return Ok(None) };
+) -> Result<(Source, Option<Shaped>)> {
+    let known = site.find(&ask.task)?.map(|sandbox| sandbox.record);
+    let may_be_kept = asked.is_usual() && !has_begun_otherwise(known.as_ref());
+    let Some(commit) = ground.head.clone().filter(|_| may_be_kept) else { return Ok((asked, None)) };
     // As it would be with new databases.
     let data = Source::Fresh.planned(site, engine, &ask.task, context).await?;
-    let desired = Box::pin(decided_on(site, engine, &Ask { data, ..ask.clone() }, ground, context)).await?;
+    let desired = decided_on(site, engine, &Ask { data, ..ask.clone() }, ground, context).await?;
     let repo = desired.record.claim.identity.repo.clone();
-    let mut shaped = Shaped { basis: basis(&desired, setup), repo, commit, found: None };
-    if let Some(basis) = &shaped.basis {
-        shaped.found = find(site, engine, &shaped, basis, setup).await?;
-    }
-    if let (Source::Usual, Some((found, is_exact))) = (asked, &shaped.found) {
-        let at: String = found.origin.iter().flat_map(|it| it.commit.chars().take(10)).collect();
-        let how = if *is_exact { "" } else { ", and it goes on from there" };
-        context.events.info(format!("its databases begin as the set-up made them before, at {at}{how}"));
-    }
-    Ok(Some(shaped))
+    let shaped = Shaped { basis: basis(&desired, setup), repo, commit };
+    let found = match &shaped.basis {
+        Some(basis) if matches!(asked, Source::Usual) => find(site, engine, &shaped, basis, setup).await?,
+        _ => None,
+    };
+    // It is said which, so that nothing is gone on with that a run which was cut short had chosen.
+    let Some((found, is_exact)) = found else { return Ok((Source::Fresh, Some(shaped))) };
+    let at: String = found.origin.iter().flat_map(|it| it.commit.chars().take(10)).collect();
+    let how = if is_exact { "" } else { ", and it goes on from there" };
+    context.events.info(format!("its databases begin as the set-up made them before, at {at}{how}"));
+    Ok((Source::Prepared(Box::new(found)), Some(shaped)))
+}
+
+/// Whether a sandbox has databases, or a run that was cut short had chosen others for it than are chosen unasked.
+fn has_begun_otherwise(known: Option<&Record>) -> bool {
+    let Some(record) = known else { return false };
+    let is_unasked = |data: &Data| match &data.on {
+        On::Snapshot(on) => on.kind == SnapshotKind::Prepared,
+        On::Base | On::Same => true,
+    };
+    record.stage == Stage::Established || !record.pending.as_ref().is_none_or(is_unasked)
 }
 
 /// What the databases stand on as they are new, and the commands; none where that cannot be told yet, or they stand on something
@@ -231,7 +236,7 @@ async fn try_keep(
     shaped: Shaped,
     context: &Context,
 ) -> Result<()> {
-    let Shaped { repo, commit, basis: before, .. } = shaped;
+    let Shaped { repo, commit, basis: before } = shaped;
     // What it began with may have been decided before the images were here.
     let Some(basis) = before.or_else(|| basis(desired, setup)) else { return Ok(()) };
     let key = key(&repo, &basis, &shaping(site, setup, &commit).await?);
