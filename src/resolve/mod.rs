@@ -104,8 +104,16 @@ pub async fn resolve(
     // Looked up each time: an earlier round may have made it.
     let sandbox = site.find(&ask.task)?;
     let known = sandbox.as_ref().map(|sandbox| &sandbox.record);
-    let claim = numbers::claim(site, engine, &identity, template, ask, known, learnt, events).await?;
-    let mut record = record(site, claim, ground, known);
+    let (mut record, path) = loop {
+        let claim = numbers::claim(site, engine, &identity, template, ask, known, learnt, events).await?;
+        let record = record(site, claim, ground, known);
+        let path = worktree_path(site, sandbox.as_ref(), &record)?;
+        match check_place(site, sandbox.as_ref(), &path) {
+            // Another has taken the name since the claims were read, and made its worktree there: the next look sees that.
+            Err(_) if site.claims.read()?.rival(&record.claim).is_some() => {}
+            checked => break checked.map(|()| (record, path))?,
+        }
+    };
     match &ask.expiry {
         Some(Expiry::Never) => record.expires = None,
         Some(Expiry::At(moment)) => record.expires = Some(moment.clone()),
@@ -114,12 +122,8 @@ pub async fn resolve(
     if let Some(data) = &ask.data {
         record.pending = Some(data.after(record.pending.take()));
     }
-    let path = worktree_path(site, sandbox.as_ref(), &record)?;
     if sandbox.as_ref().is_none_or(|sandbox| !sandbox.worktree.is_gone()) {
         record.file_system = path.ancestors().find_map(file_system);
-    }
-    if sandbox.is_none() && site.repo.worktree_at(&path)?.is_none() {
-        check_target(site, &path)?;
     }
     let mut project = project(site, template, &record)?;
     image::choose(engine, &record, &mut project, learnt).await?;
@@ -302,6 +306,11 @@ fn own_labels(record: &Record, worktree: &Path) -> BTreeMap<String, String> {
 #[must_use]
 pub fn machine_id() -> String {
     files::read(Path::new("/etc/machine-id")).ok().flatten().unwrap_or_default().trim().to_owned()
+}
+
+/// Where there is no worktree yet, one must be able to be.
+fn check_place(site: &Site, sandbox: Option<&Sandbox>, path: &Path) -> Result<()> {
+    if sandbox.is_some() || site.repo.worktree_at(path)?.is_some() { Ok(()) } else { check_target(site, path) }
 }
 
 /// The worktree's directory must be free, and its parent ours to write.
