@@ -345,6 +345,11 @@ fn temporary() -> PathBuf {
     fs::canonicalize(std::env::temp_dir()).unwrap()
 }
 
+/// Where a yard has what is to be on a disk: the yard itself may be in memory.
+fn on_disk(yard: &Path) -> PathBuf {
+    Path::new("/var/tmp").join(yard.file_name().unwrap_or_default())
+}
+
 /// Clears away what runs left that were killed.
 fn sweep_the_dead() {
     for entry in fs::read_dir(temporary()).unwrap().flatten() {
@@ -365,7 +370,9 @@ fn empty(directory: &Path) {
         }
     }
     sweep(&format!("{STRAY_LABEL}={}", directory.display()));
-    let _ = fs::remove_dir_all(directory);
+    for place in [directory, &on_disk(directory)] {
+        let _ = fs::remove_dir_all(place);
+    }
 }
 
 /// Git's own directories of the repositories below a directory.

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{PROGRAM, Ran, Running, Yard, docker, eventually, finish};
+use super::{PROGRAM, Ran, Running, Yard, docker, eventually, finish, on_disk};
 
 /// What is shown of the daemon's log where it ends.
 const LAST_LINES: usize = 40;
@@ -27,15 +27,13 @@ pub(crate) struct OwnEngine<'a> {
 impl OwnEngine<'_> {
     /// One with the images that a sandbox runs.
     pub(crate) fn start(yard: &Yard) -> OwnEngine<'_> {
-        fs::create_dir(yard.directory.join("engine")).unwrap();
         OwnEngine::start_there(yard)
     }
 
     /// The same whose data is on XFS, which has reflinks.
     pub(crate) fn start_on_xfs(yard: &Yard) -> OwnEngine<'_> {
-        let data = yard.directory.join("engine/data");
+        let (data, file) = (on_disk(&yard.directory).join("data"), on_disk(&yard.directory).join("xfs.img"));
         fs::create_dir_all(&data).unwrap();
-        let file = yard.directory.join("engine/xfs.img");
         run(Command::new("truncate").args(["-s", "8G"]).arg(&file));
         run(Command::new("mkfs.xfs").args(["-q", "-m", "reflink=1"]).arg(&file));
         run(Command::new("mount").args(["-o", "loop"]).arg(&file).arg(&data));
@@ -44,7 +42,7 @@ impl OwnEngine<'_> {
 
     /// The same that cannot mount overlays over its volumes: these are on one already.
     pub(crate) fn start_without_overlays(yard: &Yard) -> OwnEngine<'_> {
-        let place = |name: &str| yard.directory.join("engine").join(name);
+        let place = |name: &str| on_disk(&yard.directory).join(name);
         for name in ["data/volumes", "lower", "upper", "work"] {
             fs::create_dir_all(place(name)).unwrap();
         }
@@ -81,7 +79,8 @@ impl OwnEngine<'_> {
     }
 
     fn start_there(yard: &Yard) -> OwnEngine<'_> {
-        let directory = yard.directory.join("engine");
+        let directory = on_disk(&yard.directory);
+        fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join("empty.json"), "{}").unwrap();
         let namespace = format!("sandbox-test-{}", std::process::id());
         run(Command::new("ip").args(["netns", "add", &namespace]));
@@ -93,9 +92,57 @@ impl OwnEngine<'_> {
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let containerd = command.spawn().unwrap();
         let mut engine = OwnEngine { yard, directory, namespace, containerd, daemon: None };
+        engine.begin_with_images();
         engine.again();
-        engine.load_images();
         engine
+    }
+
+    /// The images of the machine's engine, which are loaded once: each further engine has a copy of how the first keeps them.
+    fn begin_with_images(&mut self) {
+        let ids = docker(&["image", "ls", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]);
+        let wanted = ["sandbox-postgres:", "sandbox-redis:", "postgres:17 ", "redis:8 ", "sandbox-pool:"];
+        let mut images: Vec<&str> = ids.lines().filter(|line| wanted.iter().any(|it| line.starts_with(it))).collect();
+        assert!(images.len() >= 2, "these scenarios need the images of a sandbox: make images");
+        images.sort_unstable();
+        let (kept, of) = (Path::new(env!("CARGO_TARGET_TMPDIR")).join("engine-images"), images.join("\n"));
+        fs::create_dir_all(&kept).unwrap();
+        let lock = fs::File::create(kept.with_extension("lock")).unwrap();
+        lock.lock().unwrap();
+        if fs::read_to_string(kept.join("of")).is_ok_and(|there| there == of) {
+            drop(lock);
+            return Self::copy_images(&kept, &self.directory.join("data"));
+        }
+        fs::remove_dir_all(&kept).unwrap();
+        fs::create_dir(&kept).unwrap();
+        self.again();
+        self.load(images.iter().filter_map(|line| line.split(' ').next()));
+        self.end_daemon();
+        Self::copy_images(&self.directory.join("data"), &kept);
+        // Last, so that what is there is whole.
+        fs::write(kept.join("of"), of).unwrap();
+    }
+
+    /// Nobody writes into layers of images, so these are shared where that goes.
+    fn copy_images(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        run(Command::new("cp").arg("--archive").arg(from.join("image")).arg(to));
+        let copy = || {
+            let mut copy = Command::new("cp");
+            copy.arg("--archive").arg(from.join("overlay2")).arg(to);
+            copy
+        };
+        let linked = copy().arg("--link").stderr(Stdio::null()).status().unwrap();
+        if !linked.success() {
+            run(&mut copy());
+        }
+    }
+
+    /// Has the daemon end in its own way.
+    fn end_daemon(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            let _ = kill_process(Pid::from_child(&daemon), Signal::TERM);
+            let _ = daemon.wait();
+        }
     }
 
     /// Starts the daemon, and waits until it answers.
@@ -219,12 +266,8 @@ impl OwnEngine<'_> {
         command
     }
 
-    /// The images go from one engine to the other.
-    fn load_images(&self) {
-        let listed = docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
-        let wanted = ["sandbox-postgres:", "sandbox-redis:", "postgres:17", "redis:8", "sandbox-pool:"];
-        let images: Vec<&str> = listed.lines().filter(|image| wanted.iter().any(|it| image.starts_with(it))).collect();
-        assert!(images.len() >= 2, "these scenarios need the images of a sandbox: make images");
+    /// Images go from one engine to the other.
+    fn load<'i>(&self, images: impl Iterator<Item = &'i str>) {
         let mut save = Command::new("docker").arg("save").args(images).stdout(Stdio::piped()).spawn().unwrap();
         let mut load = Command::new("docker");
         run(load
@@ -274,10 +317,9 @@ impl Drop for OwnEngine<'_> {
         let file = self.pool_file();
         detach(&file);
         // Asked, they end their own children too, and let go of their mounts.
-        for child in self.daemon.iter_mut().chain([&mut self.containerd]) {
-            let _ = kill_process(Pid::from_child(child), Signal::TERM);
-            let _ = child.wait();
-        }
+        self.end_daemon();
+        let _ = kill_process(Pid::from_child(&self.containerd), Signal::TERM);
+        let _ = self.containerd.wait();
         unmount(&self.directory);
         detach(&file);
         let _ = Command::new("ip").args(["netns", "del", &self.namespace]).status();
