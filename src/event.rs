@@ -161,6 +161,45 @@ impl Sink {
     }
 }
 
+/// Sinks for what is done side by side. What goes into them is shown as if one thing had been done after the other, in the order in
+/// which they were handed out.
+#[derive(Debug)]
+pub struct Turns {
+    into: Sink,
+    handed_out: Vec<mpsc::UnboundedReceiver<Message>>,
+}
+
+impl Turns {
+    /// None yet; all of them will lead into this one.
+    #[must_use]
+    pub fn into(sink: Sink) -> Turns {
+        Turns { into: sink, handed_out: Vec::new() }
+    }
+
+    /// The next one. Its turn comes when all before it are dropped; what waits until it is shown waits for that too.
+    pub fn hand_out(&mut self) -> Sink {
+        let (sink, messages) = Sink::channel();
+        self.handed_out.push(messages);
+        sink
+    }
+
+    /// Passes on what goes into them until all are dropped.
+    pub async fn pass_on(self) {
+        for mut messages in self.handed_out {
+            while let Some(message) = messages.recv().await {
+                match message {
+                    Message::Event(event) => self.into.send(event),
+                    Message::Shown(done) => {
+                        self.into.shown().await;
+                        // Whoever waited may have given up.
+                        let _ = done.send(());
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// A sink bound to one step, for whoever performs it.
 #[derive(Clone, Debug)]
 pub struct Ticker {
@@ -190,5 +229,45 @@ impl Ticker {
     #[must_use]
     pub fn sink(&self) -> &Sink {
         &self.sink
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_done_side_by_side_is_shown_in_turn() {
+        let (into, mut shown) = Sink::channel();
+        let mut turns = Turns::into(into);
+        let (first, second) = (turns.hand_out(), turns.hand_out());
+        second.info("c");
+        first.info("a");
+        let (waited, ended) = (std::cell::Cell::new(false), std::cell::Cell::new(false));
+        let one = async {
+            tokio::task::yield_now().await;
+            assert!(!waited.get(), "the second was shown before its turn");
+            first.info("b");
+            ended.set(true);
+            drop(first);
+        };
+        let other = async {
+            second.shown().await;
+            assert!(ended.get());
+            waited.set(true);
+            drop(second);
+        };
+        let mut said = Vec::new();
+        let screen = async {
+            while let Some(message) = shown.recv().await {
+                match message {
+                    Message::Event(Event::Note { message, .. }) => said.push(message),
+                    Message::Event(_) => {}
+                    Message::Shown(done) => done.send(()).unwrap(),
+                }
+            }
+        };
+        tokio::join!(one, other, turns.pass_on(), screen);
+        assert_eq!(said, ["a", "b", "c"]);
     }
 }

@@ -276,7 +276,8 @@ async fn drop_trash(site: &Site, entry: &TrashEntry, engine: &Engine, context: &
 
 /// As `rm` does it, which weighs everything once more, under the sandbox's lock.
 async fn remove(site: &Site, found: &Found, engine: &Engine, context: &Context) -> Result<Value> {
-    rm::remove(&Real { engine, site }, &found.identity.task, &rm::plain_removal(site), context).await
+    rm::remove(&Real { engine, site }, &found.identity.task, &rm::plain_removal(site), &rm::News::default(), context)
+        .await
 }
 
 /// Where the repository is gone, labels are all that is left to go by.

@@ -65,6 +65,13 @@ impl Context {
         }
     }
 
+    /// The same whose progress goes elsewhere.
+    #[must_use]
+    pub fn telling(&self, events: Sink) -> Context {
+        let Context { globals, surroundings, events: _, stop } = self;
+        Context { globals: globals.clone(), surroundings: surroundings.clone(), events, stop: stop.clone() }
+    }
+
     /// The repository we stand in, and around it.
     pub fn site(&self) -> Result<Site> {
         Site::open(&self.surroundings)

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use futures::{FutureExt, StreamExt, stream};
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use super::{Context, completions};
 use crate::apply::World;
 use crate::error::{Error, Kind, Result};
+use crate::event::Turns;
 use crate::git::{Fetched, Objection, TrashEntry};
 use crate::overview;
 use crate::plan::observed::Scope;
@@ -17,6 +20,9 @@ use crate::resolve;
 use crate::site::{Site, no_such};
 use crate::task::TaskName;
 use crate::world::Real;
+
+/// How many go at one time: more would only wait for the engine.
+const AT_ONCE: usize = 4;
 
 /// Remove sandboxes whole.
 #[derive(Debug, clap::Args)]
@@ -58,7 +64,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let world = Real { engine: &engine, site: &site };
     let removal = removal(args, &site);
-    for task in &tasks {
+    for task in tasks.iter().filter(|_| !args.all) {
         if world.observe(&Scope::of(&site.identity(task)?)).await?.is_nothing() {
             return Err(nothing_there(&site, task));
         }
@@ -66,14 +72,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
     if args.dry_run {
         return print_plans(&world, &tasks, &removal, context).await;
     }
-    let (mut removed, mut failed): (Vec<Value>, Vec<Error>) = (Vec::new(), Vec::new());
-    for task in &tasks {
-        match remove(&world, task, &removal, context).await {
-            Ok(proof) => removed.push(proof),
-            Err(error) if error.kind() == Kind::Interrupted => return Err(error),
-            Err(error) => failed.push(error),
-        }
-    }
+    let (removed, failed) = remove_all(&world, &tasks, &removal, context).await?;
     // They may have been the last that stood on what others had written. What cannot go yet goes with another.
     let _ = world.tidy_layers().await;
     if context.globals.json && !removed.is_empty() {
@@ -106,14 +105,73 @@ async fn print_plans(world: &Real<'_>, tasks: &[TaskName], removal: &Removal, co
     context.dry_run(&plans)
 }
 
+/// Removes several side by side. What each says comes in their order. The answer is the proofs, and what stands in the way of others.
+async fn remove_all(
+    world: &Real<'_>,
+    tasks: &[TaskName],
+    removal: &Removal,
+    context: &Context,
+) -> Result<(Vec<Value>, Vec<Error>)> {
+    let mut turns = Turns::into(context.events.clone());
+    let news = News::default();
+    let each = |task| {
+        let context = context.telling(turns.hand_out());
+        let news = &news;
+        async move {
+            if context.stop.requested() { None } else { Some(remove(world, task, removal, news, &context).await) }
+        }
+        .boxed_local()
+    };
+    let all: Vec<_> = tasks.iter().map(each).collect();
+    let (results, ()) = tokio::join!(stream::iter(all).buffered(AT_ONCE).collect::<Vec<_>>(), turns.pass_on());
+    let (mut removed, mut failed, mut begun) = (Vec::new(), Vec::new(), Vec::new());
+    for (task, result) in tasks.iter().zip(results) {
+        match result {
+            Some(Ok(proof)) => removed.push(proof),
+            Some(Err(error)) if error.kind() == Kind::Interrupted => begun.push(task.as_str()),
+            Some(Err(error)) => failed.push(error),
+            None => {}
+        }
+    }
+    if removed.len() + failed.len() < tasks.len() {
+        let what = format!("stopped, with {} of {} removed", removed.len(), tasks.len());
+        let stopped = Error::new(Kind::Interrupted, what);
+        return Err(match &*begun {
+            [] => stopped,
+            begun => stopped.hint(format!("`sandbox rm {}` goes on from here", begun.join(" "))),
+        });
+    }
+    Ok((removed, failed))
+}
+
+/// Whether the remote's default branch has moved since we last looked, which is asked once whoever wants to know.
+#[derive(Debug, Default)]
+pub(super) struct News(OnceCell<bool>);
+
+impl News {
+    async fn has_come(&self, site: &Site) -> bool {
+        let fetch = async || {
+            let fetched = site.repo.fetch_default(site.settings.fetch_timeout).await;
+            matches!(fetched, Fetched::Fetched { moved: true, .. })
+        };
+        *self.0.get_or_init(fetch).await
+    }
+}
+
 /// Removes one, and proves it: also what `merge` ends with. What others had written and it alone stood on is left to
 /// [`Real::tidy_layers`].
-pub(super) async fn remove(world: &Real<'_>, task: &TaskName, removal: &Removal, context: &Context) -> Result<Value> {
+pub(super) async fn remove(
+    world: &Real<'_>,
+    task: &TaskName,
+    removal: &Removal,
+    news: &News,
+    context: &Context,
+) -> Result<Value> {
     let identity = world.site.identity(task)?;
     let lock = context.hold(world.site, world.engine, &identity, "rm").await?;
     let go = || Box::pin(removal::remove(world, &identity, removal, &context.events, &context.stop));
     let mut result = go().await;
-    if refused(&result) && fetched_what_may_have_landed(world.site, task).await? {
+    if refused(&result) && may_have_landed(world.site, task, news).await? {
         result = go().await;
     }
     if result.is_ok() {
@@ -128,6 +186,7 @@ pub(super) async fn remove(world: &Real<'_>, task: &TaskName, removal: &Removal,
         context.events.info(format!("{stash} was made on {task}, and stays: stashes are the repository's"));
     }
     if !context.globals.json {
+        context.events.shown().await;
         report::data(&format!("{task} is gone: {}\n", gone(&before, removal)))?;
         report::data(&entry.map(|entry| kept(task, entry)).unwrap_or_default())?;
     }
@@ -150,13 +209,9 @@ fn refused<T>(result: &Result<T>) -> bool {
 }
 
 /// Commits that stand in the way may have been merged at the remote since we last looked. Whether there is news of it.
-async fn fetched_what_may_have_landed(site: &Site, task: &TaskName) -> Result<bool> {
+async fn may_have_landed(site: &Site, task: &TaskName, news: &News) -> Result<bool> {
     let commits = |it: &Objection| matches!(it, Objection::Commits { .. });
-    if !site.repo.branch_objections(task.as_str()).await?.iter().any(commits) {
-        return Ok(false);
-    }
-    let fetched = site.repo.fetch_default(site.settings.fetch_timeout).await;
-    Ok(matches!(fetched, Fetched::Fetched { moved: true, .. }))
+    Ok(site.repo.branch_objections(task.as_str()).await?.iter().any(commits) && news.has_come(site).await)
 }
 
 /// The user's own branches are no sandboxes, which is more than that there is none.

@@ -42,10 +42,18 @@ fn twenty_tasks_brought_up_at_once_share_no_port_and_no_subnet() {
     let running = listed["sandboxes"].as_array().unwrap().iter().filter(|it| it["state"] == "running");
     assert_eq!(running.count(), 20);
 
-    let rms = tasks.iter().map(|task| yard.begin(&["rm", task])).collect();
+    let (apart, together) = tasks.split_at(10);
+    let rms = apart.iter().map(|task| yard.begin(&["rm", task])).collect();
     for ran in outcomes(rms) {
         ran.ok();
     }
+    // What is said of each comes in their order, and one that is refused stops none of the others.
+    fs::write(yard.worktree(&together[3]).join("notes"), "mine\n").unwrap();
+    let refused = yard.sandbox(&["rm", "--all"]).ends_with(8);
+    let gone = refused.stdout.lines().filter_map(|line| Some(line.split_once(" is gone")?.0.to_owned()));
+    assert_eq!(gone.collect::<Vec<_>>(), [&together[..3], &together[4..]].concat());
+    yard.assert_whole(&together[3]);
+    yard.sandbox(&["rm", "--all", "--force"]).ok();
     for task in &tasks {
         yard.assert_no_trace(task);
     }
