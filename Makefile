@@ -37,8 +37,8 @@ test-faults: ## Kill sandbox at each of its requests to Docker and each of its g
 check: ## All that CI runs: format, lints, tests
 	@tests/tools/prepare build
 	$(CARGO) fmt --check
-	$(CARGO) clippy --quiet --locked --all-targets -- -D warnings
-	@$(MAKE) test
+	@tests/tools/prepare check
+	@tests/tools/run-tests
 
 .PHONY: bench
 bench: ## Measure sandbox and `docker compose` side by side

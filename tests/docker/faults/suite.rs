@@ -12,10 +12,10 @@ use super::{Door, Point};
 const WORKERS: usize = 3;
 
 /// Every so manieth act is one, on one side of it and then the other, unless all are wanted on both.
-const FRACTION: usize = 8;
+const FRACTION: usize = 12;
 
 /// There are fewer git commands than requests.
-const FRACTION_OF_COMMANDS: usize = 4;
+const FRACTION_OF_COMMANDS: usize = 6;
 
 /// After so many failures no other point is tried.
 const ENOUGH: usize = 12;
