@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -111,15 +112,40 @@ impl Outcome {
 #[derive(Clone, Debug)]
 pub struct Stop {
     said: watch::Receiver<bool>,
-    /// Shared by all clones: while there is more than the first, a plan is being walked.
-    walks: Arc<()>,
+    /// How many walks there are, shared by all clones.
+    walks: Arc<AtomicUsize>,
+    /// That of one for whoever goes on all the same.
+    _own: Option<Walk>,
+}
+
+/// That something is done which is brought to an end in order, as long as this is there.
+#[derive(Debug)]
+pub struct Walk(Arc<AtomicUsize>);
+
+impl Walk {
+    fn begin(walks: &Arc<AtomicUsize>) -> Walk {
+        walks.fetch_add(1, Ordering::SeqCst);
+        Walk(Arc::clone(walks))
+    }
+}
+
+impl Clone for Walk {
+    fn clone(&self) -> Walk {
+        Walk::begin(&self.0)
+    }
+}
+
+impl Drop for Walk {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Stop {
     /// A stop that the sender says by sending `true`.
     #[must_use]
     pub fn new(receiver: watch::Receiver<bool>) -> Stop {
-        Stop { said: receiver, walks: Arc::new(()) }
+        Stop { said: receiver, walks: Arc::default(), _own: None }
     }
 
     /// A stop that is never said.
@@ -137,16 +163,23 @@ impl Stop {
     /// One for a walk that is to be ended by a second word only.
     #[must_use]
     pub fn unheard(&self) -> Stop {
-        Stop { said: watch::channel(false).1, walks: Arc::clone(&self.walks) }
+        Stop { said: watch::channel(false).1, walks: Arc::clone(&self.walks), _own: Some(self.walk()) }
+    }
+
+    /// Says that what is done now is to be brought to an end in order.
+    #[must_use]
+    pub fn walk(&self) -> Walk {
+        Walk::begin(&self.walks)
     }
 
     /// Tells whether a plan is being walked: then it is brought to an end in order, else there is nothing to wait for.
     pub fn walking(&self) -> impl Fn() -> bool + use<> {
-        let walks = Arc::downgrade(&self.walks);
-        move || walks.strong_count() > 1
+        let walks = Arc::clone(&self.walks);
+        move || walks.load(Ordering::SeqCst) > 0
     }
 
-    async fn said(&mut self) {
+    /// Waits until it is said.
+    pub async fn said(&mut self) {
         if self.said.wait_for(|said| *said).await.is_err() {
             // The sender is gone and said nothing: it never will.
             std::future::pending::<()>().await;
@@ -165,6 +198,7 @@ enum State {
 /// Walks the plan to its end, or to where a failure or the user ends it.
 pub async fn apply<W: World>(world: &W, plan: &Plan, events: &Sink, mut stop: Stop) -> Outcome {
     let start = Instant::now();
+    let _walk = stop.walk();
     events.send(Event::Planned { schema_version: SCHEMA_VERSION, task: plan.task.clone(), steps: plan.titles() });
     let mut states = vec![State::Waiting; plan.steps.len()];
     let mut running = FuturesUnordered::new();

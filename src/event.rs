@@ -3,6 +3,8 @@
 //! Every line of progress is drawn from these and from nothing else: what JSON cannot say here is not shown
 //! anywhere. Knows nothing of terminals, Docker or git.
 
+use std::collections::VecDeque;
+
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -108,7 +110,11 @@ pub struct StepTitle {
 
 /// Where events go. Cheap to clone; sending never waits and never fails.
 #[derive(Clone, Debug)]
-pub struct Sink(Option<mpsc::UnboundedSender<Message>>);
+pub struct Sink {
+    to: Option<mpsc::UnboundedSender<Message>>,
+    /// Whether it is shown when its turn comes, which nobody waits for.
+    later: bool,
+}
 
 /// What goes to a renderer.
 #[derive(Debug)]
@@ -124,25 +130,26 @@ impl Sink {
     #[must_use]
     pub fn channel() -> (Sink, mpsc::UnboundedReceiver<Message>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Sink(Some(sender)), receiver)
+        (Sink { to: Some(sender), later: false }, receiver)
     }
 
     /// A sink that forgets everything.
     #[must_use]
     pub fn null() -> Sink {
-        Sink(None)
+        Sink { to: None, later: false }
     }
 
     /// Sends an event. A renderer that has gone away is not the sender's concern.
     pub fn send(&self, event: Event) {
-        if let Some(sender) = &self.0 {
+        if let Some(sender) = &self.to {
             let _ = sender.send(Message::Event(event));
         }
     }
 
-    /// Waits until everything sent so far has been shown.
+    /// Waits until everything sent so far has been shown. What is [handed out](Turns) in turn does not wait: who prints what belongs to
+    /// it does.
     pub async fn shown(&self) {
-        let Some(sender) = &self.0 else { return };
+        let Some(sender) = self.to.as_ref().filter(|_| !self.later) else { return };
         let (done, shown) = oneshot::channel();
         // A renderer that has gone away shows nothing more.
         if sender.send(Message::Shown(done)).is_ok() {
@@ -166,37 +173,32 @@ impl Sink {
 #[derive(Debug)]
 pub struct Turns {
     into: Sink,
-    handed_out: Vec<mpsc::UnboundedReceiver<Message>>,
+    handed_out: VecDeque<mpsc::UnboundedReceiver<Message>>,
 }
 
 impl Turns {
     /// None yet; all of them will lead into this one.
     #[must_use]
     pub fn into(sink: Sink) -> Turns {
-        Turns { into: sink, handed_out: Vec::new() }
+        Turns { into: sink, handed_out: VecDeque::new() }
     }
 
-    /// The next one. Its turn comes when all before it are dropped; what waits until it is shown waits for that too.
+    /// The next one.
     pub fn hand_out(&mut self) -> Sink {
-        let (sink, messages) = Sink::channel();
-        self.handed_out.push(messages);
-        sink
+        let (Sink { to, .. }, messages) = Sink::channel();
+        self.handed_out.push_back(messages);
+        Sink { to, later: true }
     }
 
-    /// Passes on what goes into them until all are dropped.
-    pub async fn pass_on(self) {
-        for mut messages in self.handed_out {
-            while let Some(message) = messages.recv().await {
-                match message {
-                    Message::Event(event) => self.into.send(event),
-                    Message::Shown(done) => {
-                        self.into.shown().await;
-                        // Whoever waited may have given up.
-                        let _ = done.send(());
-                    }
-                }
+    /// Shows what goes into the first that has not had its turn, until that is dropped.
+    pub async fn next(&mut self) {
+        let Some(mut messages) = self.handed_out.pop_front() else { return };
+        while let Some(message) = messages.recv().await {
+            if let Message::Event(event) = message {
+                self.into.send(event);
             }
         }
+        self.into.shown().await;
     }
 }
 
@@ -237,25 +239,25 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_done_side_by_side_is_shown_in_turn() {
+    async fn what_is_done_side_by_side_is_shown_in_turn_and_nobody_waits_for_it() {
         let (into, mut shown) = Sink::channel();
         let mut turns = Turns::into(into);
         let (first, second) = (turns.hand_out(), turns.hand_out());
+        // It has ended before the first begins.
         second.info("c");
-        first.info("a");
-        let (waited, ended) = (std::cell::Cell::new(false), std::cell::Cell::new(false));
-        let one = async {
-            tokio::task::yield_now().await;
-            assert!(!waited.get(), "the second was shown before its turn");
-            first.info("b");
-            ended.set(true);
+        second.shown().await;
+        drop(second);
+        let goes_on = async {
+            for word in ["a", "b"] {
+                first.info(word);
+                tokio::task::yield_now().await;
+            }
             drop(first);
         };
-        let other = async {
-            second.shown().await;
-            assert!(ended.get());
-            waited.set(true);
-            drop(second);
+        let show = async {
+            turns.next().await;
+            turns.next().await;
+            drop(turns);
         };
         let mut said = Vec::new();
         let screen = async {
@@ -267,7 +269,7 @@ mod tests {
                 }
             }
         };
-        tokio::join!(one, other, turns.pass_on(), screen);
+        tokio::join!(show, goes_on, screen);
         assert_eq!(said, ["a", "b", "c"]);
     }
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Context, rm};
+use super::Context;
+use super::rm::{self, News};
 use crate::apply::apply;
 use crate::engine::{Engine, Image};
 use crate::error::{Error, Kind, Result};
@@ -216,9 +217,10 @@ fn counted(number: usize) -> String {
 /// Everything is tried; what fails is told at the end.
 async fn collect(findings: &Findings, engine: &Engine, context: &Context) -> Result<()> {
     let (mut removed, mut failed): (Vec<Value>, Vec<Error>) = (Vec::new(), Vec::new());
+    let news: Vec<News> = findings.sites.iter().map(|_| News::default()).collect();
     for found in findings.sandboxes.iter().filter(|it| matches!(it.verdict, Verdict::Remove(_))) {
         let result = match found.site {
-            Some(number) => remove(&findings.sites[number], found, engine, context).await,
+            Some(number) => remove(&findings.sites[number], found, &news[number], engine, context).await,
             None => remove_remains(&findings.sites[0], found, engine, context).await,
         };
         match result {
@@ -275,9 +277,11 @@ async fn drop_trash(site: &Site, entry: &TrashEntry, engine: &Engine, context: &
 }
 
 /// As `rm` does it, which weighs everything once more, under the sandbox's lock.
-async fn remove(site: &Site, found: &Found, engine: &Engine, context: &Context) -> Result<Value> {
-    rm::remove(&Real { engine, site }, &found.identity.task, &rm::plain_removal(site), &rm::News::default(), context)
-        .await
+async fn remove(site: &Site, found: &Found, news: &News, engine: &Engine, context: &Context) -> Result<Value> {
+    let (world, removal) = (Real { engine, site }, rm::plain_removal(site));
+    let removed = rm::remove(&world, &found.identity.task, &removal, news, context).await?;
+    removed.tell(context)?;
+    Ok(removed.proof)
 }
 
 /// Where the repository is gone, labels are all that is left to go by.

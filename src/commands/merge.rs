@@ -74,7 +74,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
         None => site.lock(&identity, "merge", &context.events).await?,
     };
     // The first Ctrl-C does not end it in the middle of the user's checkout.
-    let walk = context.stop.unheard();
+    let walk = context.stop.walk();
     let result = merged(&site, &sandbox, &merge, args.keep).await;
     drop(walk);
     lock.let_go(&result);
@@ -87,9 +87,10 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
             let removal = Removal { merged: true, ..rm::plain_removal(&site) };
             let world = Real { engine, site: &site };
             let removed = rm::remove(&world, &task, &removal, &rm::News::default(), context).await?;
+            removed.tell(context)?;
             // What cannot go yet goes with another.
             let _ = world.tidy_layers().await;
-            Some(removed)
+            Some(removed.proof)
         }
         None => None,
     };

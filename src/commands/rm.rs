@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use futures::future::ready;
 use futures::{FutureExt, StreamExt, stream};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, mpsc};
 
 use super::{Context, completions};
 use crate::apply::World;
@@ -64,21 +65,21 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
     }
     let world = Real { engine: &engine, site: &site };
     let removal = removal(args, &site);
-    for task in tasks.iter().filter(|_| !args.all) {
-        if world.observe(&Scope::of(&site.identity(task)?)).await?.is_nothing() {
-            return Err(nothing_there(&site, task));
+    // What `--all` takes was seen just now.
+    if !args.all {
+        for task in &tasks {
+            if world.observe(&Scope::of(&site.identity(task)?)).await?.is_nothing() {
+                return Err(nothing_there(&site, task));
+            }
         }
     }
     if args.dry_run {
         return print_plans(&world, &tasks, &removal, context).await;
     }
-    let (removed, failed) = remove_all(&world, &tasks, &removal, context).await?;
+    let result = remove_all(&world, &tasks, &removal, context).await;
     // They may have been the last that stood on what others had written. What cannot go yet goes with another.
     let _ = world.tidy_layers().await;
-    if context.globals.json && !removed.is_empty() {
-        report::document("removed", &removed)?;
-    }
-    Error::all(failed)
+    result
 }
 
 fn removal(args: &Args, site: &Site) -> Removal {
@@ -105,43 +106,63 @@ async fn print_plans(world: &Real<'_>, tasks: &[TaskName], removal: &Removal, co
     context.dry_run(&plans)
 }
 
-/// Removes several side by side. What each says comes in their order. The answer is the proofs, and what stands in the way of others.
-async fn remove_all(
-    world: &Real<'_>,
-    tasks: &[TaskName],
-    removal: &Removal,
-    context: &Context,
-) -> Result<(Vec<Value>, Vec<Error>)> {
+/// Removes several side by side. What each says comes in their order.
+async fn remove_all(world: &Real<'_>, tasks: &[TaskName], removal: &Removal, context: &Context) -> Result<()> {
     let mut turns = Turns::into(context.events.clone());
     let news = News::default();
     let each = |task| {
-        let context = context.telling(turns.hand_out());
-        let news = &news;
+        let (context, news) = (context.telling(turns.hand_out()), &news);
         async move {
             if context.stop.requested() { None } else { Some(remove(world, task, removal, news, &context).await) }
         }
         .boxed_local()
     };
     let all: Vec<_> = tasks.iter().map(each).collect();
-    let (results, ()) = tokio::join!(stream::iter(all).buffered(AT_ONCE).collect::<Vec<_>>(), turns.pass_on());
-    let (mut removed, mut failed, mut begun) = (Vec::new(), Vec::new(), Vec::new());
-    for (task, result) in tasks.iter().zip(results) {
-        match result {
-            Some(Ok(proof)) => removed.push(proof),
-            Some(Err(error)) if error.kind() == Kind::Interrupted => begun.push(task.as_str()),
-            Some(Err(error)) => failed.push(error),
-            None => {}
+    let (done, mut ended) = mpsc::unbounded_channel();
+    let go = stream::iter(all).buffered(AT_ONCE).for_each(|result| {
+        // Whoever prints it is there until all have ended.
+        let _ = done.send(result);
+        ready(())
+    });
+    let tell = async {
+        let (mut removed, mut failed, mut begun) = (Vec::new(), Vec::new(), Vec::new());
+        for task in tasks {
+            turns.next().await;
+            match ended.recv().await.flatten() {
+                Some(Ok(it)) => {
+                    it.tell(context)?;
+                    removed.push(it.proof);
+                }
+                Some(Err(error)) if error.kind() == Kind::Interrupted => begun.push(task.as_str()),
+                Some(Err(error)) => failed.push(error),
+                None => {}
+            }
         }
+        Ok::<_, Error>((removed, failed, begun))
+    };
+    let ((), told) = tokio::join!(go, tell);
+    let (removed, failed, begun) = told?;
+    let is_stopped = removed.len() + failed.len() < tasks.len();
+    let stopped = is_stopped.then(|| stopped(removed.len(), tasks.len(), &begun, removal));
+    if context.globals.json && !removed.is_empty() {
+        report::document("removed", &removed)?;
     }
-    if removed.len() + failed.len() < tasks.len() {
-        let what = format!("stopped, with {} of {} removed", removed.len(), tasks.len());
-        let stopped = Error::new(Kind::Interrupted, what);
-        return Err(match &*begun {
-            [] => stopped,
-            begun => stopped.hint(format!("`sandbox rm {}` goes on from here", begun.join(" "))),
-        });
+    Error::all(stopped.into_iter().chain(failed))
+}
+
+/// That not all of them were begun, or brought to an end.
+fn stopped(removed: usize, of: usize, begun: &[&str], removal: &Removal) -> Error {
+    let error = Error::new(Kind::Interrupted, format!("stopped, with {removed} of {of} removed"));
+    if begun.is_empty() {
+        return error;
     }
-    Ok((removed, failed))
+    let flags = [
+        (removal.forced, " --force"),
+        (removal.keep_branch, " --keep-branch"),
+        (removal.keep_volumes, " --keep-volumes"),
+    ];
+    let flags: String = flags.into_iter().filter_map(|(is_given, flag)| is_given.then_some(flag)).collect();
+    error.hint(format!("`sandbox rm{flags} {}` goes on from here", begun.join(" ")))
 }
 
 /// Whether the remote's default branch has moved since we last looked, which is asked once whoever wants to know.
@@ -158,7 +179,21 @@ impl News {
     }
 }
 
-/// Removes one, and proves it: also what `merge` ends with. What others had written and it alone stood on is left to
+/// One that is gone.
+pub(super) struct Removed {
+    said: String,
+    /// What there was, for machines.
+    pub(super) proof: Value,
+}
+
+impl Removed {
+    /// Says so.
+    pub(super) fn tell(&self, context: &Context) -> Result<()> {
+        if context.globals.json { Ok(()) } else { report::data(&self.said) }
+    }
+}
+
+/// Removes one, and proves it: also what `merge` and `gc` end with. What others had written and it alone stood on is left to
 /// [`Real::tidy_layers`].
 pub(super) async fn remove(
     world: &Real<'_>,
@@ -166,9 +201,14 @@ pub(super) async fn remove(
     removal: &Removal,
     news: &News,
     context: &Context,
-) -> Result<Value> {
+) -> Result<Removed> {
     let identity = world.site.identity(task)?;
-    let lock = context.hold(world.site, world.engine, &identity, "rm").await?;
+    let mut stop = context.stop.clone();
+    let lock = tokio::select! {
+        lock = context.hold(world.site, world.engine, &identity, "rm") => lock?,
+        // Nothing has been done yet, and another may be at it for long.
+        () = stop.said() => return Err(Error::new(Kind::Interrupted, "stopped")),
+    };
     let go = || Box::pin(removal::remove(world, &identity, removal, &context.events, &context.stop));
     let mut result = go().await;
     if refused(&result) && may_have_landed(world.site, task, news).await? {
@@ -185,14 +225,11 @@ pub(super) async fn remove(
     for stash in world.site.repo.stashes_on(task.as_str()).await? {
         context.events.info(format!("{stash} was made on {task}, and stays: stashes are the repository's"));
     }
-    if !context.globals.json {
-        context.events.shown().await;
-        report::data(&format!("{task} is gone: {}\n", gone(&before, removal)))?;
-        report::data(&entry.map(|entry| kept(task, entry)).unwrap_or_default())?;
-    }
+    let kept = entry.map(|entry| kept(task, entry)).unwrap_or_default();
+    let said = format!("{task} is gone: {}\n{kept}", gone(&before, removal));
     let volumes = if removal.keep_volumes { 0 } else { before.volumes.len() };
     let branch = before.made_branch.filter(|made| made.at.is_some() && !removal.keep_branch);
-    Ok(json!({
+    let proof = json!({
         "task": task,
         "containers": before.containers.len(),
         "networks": before.networks.len(),
@@ -201,7 +238,8 @@ pub(super) async fn remove(
         "branch": branch.map(|made| made.name),
         "trash": entry.map(|entry| &entry.place),
         "left": [],
-    }))
+    });
+    Ok(Removed { said, proof })
 }
 
 fn refused<T>(result: &Result<T>) -> bool {

@@ -135,6 +135,8 @@ pub(super) async fn take(
     let mut plan = Plan::new(task.as_str(), OnFailure::StopBeginning);
     plan.add(Action::KeepSnapshot(Box::new(snapshot.clone())), Cause::Requested, &[]);
     apply(&Real { engine, site }, &plan, &context.events, context.stop.clone()).await.into_result()?;
+    let rested = freeze::put_to_rest(site, engine, task, fared, context).await;
+    rested.map_err(|error| error.hint("the snapshot is kept"))?;
     Ok((snapshot, fared))
 }
 

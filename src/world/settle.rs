@@ -103,10 +103,10 @@ impl Real<'_> {
         while self.engine.inspect(&name).await?.is_none() {
             match self.engine.create_container(&probe).await {
                 Ok(CreateContainer::Created(id)) => return self.engine.remove_container(&id).await,
-                Ok(CreateContainer::NameTaken(_) | CreateContainer::NoNetwork(_)) => {}
+                Ok(CreateContainer::NameTaken(_)) => {}
                 Err(error) if error.leaves_work_under_way() => return Err(error),
                 // An engine that makes none without an image cannot be asked so.
-                Err(_) => return Ok(()),
+                Ok(CreateContainer::NoNetwork(_)) | Err(_) => return Ok(()),
             }
             if begun.elapsed() > PATIENCE {
                 return Err(too_long(&format!("the container {name}")));

@@ -1,11 +1,13 @@
 //! Ctrl-C while a command waits.
 
 use std::fs;
-use std::process::{Child, Command};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 use sandbox::error::Kind;
+use sandbox::task::{Identity, TaskName};
 
 use crate::desk::{Desk, Footprint};
 
@@ -26,6 +28,29 @@ fn a_command_that_only_waits_ends_at_the_first_interrupt_and_leaves_nothing() {
     assert_eq!(Footprint::of(&desk).since(&before), Vec::<String>::new());
 }
 
+#[test]
+fn a_removal_that_waits_for_another_command_ends_at_the_first_interrupt() {
+    let desk = Desk::new();
+    let _engine = desk.engine();
+    desk.made_at("fix", 101);
+    let repo = desk.repo().join(".git").display().to_string();
+    let identity = Identity { repo, task: TaskName::parse("fix").unwrap() };
+    let lock = desk.write(format!("home/state/sandbox/locks/{:016x}.lock", identity.spread()), "sandbox up fix\n");
+    let lock = fs::File::open(lock).unwrap();
+    lock.lock().unwrap();
+    for words in [&["rm", "fix"][..], &["rm", "fix", "other"]] {
+        if words.len() > 2 {
+            desk.made_at("other", 102);
+        }
+        let mut child = desk.spawn_heard(words);
+        let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(said.any(|line| line.unwrap().contains("waiting for")), "it does not wait");
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(i32::from(Kind::Interrupted.exit_code())));
+        assert!(desk.worktrees().join("fix").exists());
+    }
+}
+
 /// Whether a process has a handler of its own for a signal, as the kernel tells it.
 fn catches(child: &Child, signal: Signal) -> bool {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
@@ -36,8 +61,17 @@ fn catches(child: &Child, signal: Signal) -> bool {
 impl Desk {
     /// A run of the binary in the repository that is not waited for.
     fn spawn(&self, args: &[&str]) -> Child {
+        self.begun(args).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// One whose notes are read.
+    fn spawn_heard(&self, args: &[&str]) -> Child {
+        self.begun(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn begun(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox"));
         command.env_clear().envs(self.environment()).args(args).current_dir(self.repo());
-        command.stderr(std::process::Stdio::null()).spawn().unwrap()
+        command
     }
 }

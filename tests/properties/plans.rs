@@ -1,8 +1,12 @@
 //! Plans as text, for the states that people meet.
 
-use sandbox::apply::{Stop, World, apply};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use sandbox::apply::{Setback, Stop, World, apply};
 use sandbox::converge::{Learnt, converge};
-use sandbox::event::Sink;
+use sandbox::engine::labels;
+use sandbox::error::Result;
+use sandbox::event::{Sink, Ticker};
 use sandbox::plan::observed::{Run, Scope};
 use sandbox::plan::{Action, Desired, Extent, Observed, Removal, reconcile, teardown};
 
@@ -98,18 +102,54 @@ fn a_changed_configuration_makes_one_container_anew_and_keeps_its_volume() {
     ");
 }
 
-#[test]
-fn a_server_is_left_time_to_write_unless_it_was_started_a_moment_ago() {
-    let world = established(|state| {
-        state.containers.iter_mut().for_each(|it| it.seen.config_hash = Some("old".into()));
-        state.worktree.as_mut().unwrap().record = None;
-    });
-    let stops = |desired: &Desired| {
-        let plan = reconcile(desired, &observe(&world));
-        plan.steps.iter().filter(|step| matches!(step.action, Action::StopContainer { .. })).count()
+/// A world in which the port of the cache turns out to be taken, once, after the database was started.
+struct PortTaken {
+    world: Fake,
+    is_yet_to_come: AtomicBool,
+    stopped: AtomicUsize,
+}
+
+impl World for PortTaken {
+    async fn observe(&self, scope: &Scope) -> Result<Observed> {
+        self.world.observe(scope).await
+    }
+
+    async fn perform(&self, action: &Action, ticker: &Ticker) -> Result<(), Setback> {
+        let is_last = |name: &str| name.ends_with("s1-1") && self.is_yet_to_come.swap(false, Ordering::Relaxed);
+        match action {
+            Action::StopContainer { .. } => drop(self.stopped.fetch_add(1, Ordering::Relaxed)),
+            Action::StartContainer { name } if is_last(name) => return Err(Setback::PortTaken("it is in use".into())),
+            _ => {}
+        }
+        self.world.perform(action, ticker).await
+    }
+}
+
+/// How many servers are asked to end, when the numbers of all of them change after some were started.
+fn stopped_by_a_port_that_is_taken(world: Fake) -> usize {
+    let world = PortTaken { world, is_yet_to_come: true.into(), stopped: 0.into() };
+    let resolve = async |learnt: &Learnt| {
+        let mut moved = Desired { is_unused: learnt.is_unused, ..desired() };
+        for service in &mut moved.stack.services {
+            service.config_hash += if learnt.slots.is_empty() { "" } else { ", moved" };
+            service.container.labels.insert(labels::CONFIG_HASH.into(), service.config_hash.clone());
+        }
+        Ok(moved)
     };
-    assert_eq!(stops(&desired()), 2, "that its record is lost does not make its data new");
-    assert_eq!(stops(&Desired { is_unused: true, ..desired() }), 0);
+    block_on(converge(&world, resolve, &Sink::null(), &Stop::never())).unwrap();
+    assert!(!world.is_yet_to_come.into_inner());
+    world.stopped.into_inner()
+}
+
+#[test]
+fn a_server_is_left_time_to_write_unless_this_very_run_has_started_it() {
+    assert_eq!(stopped_by_a_port_that_is_taken(Fake::new(State::default(), 0)), 0);
+    // That its record is lost does not make its data new.
+    let without_record = established(|state| {
+        state.worktree.as_mut().unwrap().record = None;
+        state.containers.iter_mut().filter(|it| it.seen.service == "s1").for_each(|it| it.seen.run = Run::Off);
+    });
+    assert_eq!(stopped_by_a_port_that_is_taken(without_record), 1);
 }
 
 #[test]

@@ -22,12 +22,12 @@ use crate::world::Real;
 pub enum Fared {
     /// It ran, but for so long.
     Away(Duration),
-    /// It did not run, and was put to rest again, as far as it had been.
+    /// It did not run, and is to be [put to rest](put_to_rest) again, as far as it had been.
     AtRest(Extent<'static>),
 }
 
 /// Ends all data services of a sandbox together and has it go on over what they wrote. The answer is the snapshot, filled with
-/// that. One that did not run is started for it, and put to rest again. The caller holds the sandbox.
+/// that. One that did not run is started for it. The caller holds the sandbox.
 ///
 /// Killed in the middle, the sandbox has its data: `up` goes on with it.
 pub async fn freeze(
@@ -59,13 +59,8 @@ pub async fn freeze(
     let ask = Ask { data: Some(data), ..Ask::again(task.clone()) };
     match Box::pin(up::bring_up(site, engine, &ask, context)).await {
         Ok(_) => {
-            let Some(extent) = rest else { return Ok((snapshot, Fared::Away(begun.elapsed()))) };
-            // What is frozen is whole: it is not lost for that.
-            if let Err(error) = put_to_rest(site, engine, &identity, extent, context).await {
-                context.events.warn(format!("{task} runs now, which it did not before: {error}"));
-                return Ok((snapshot, Fared::Away(begun.elapsed())));
-            }
-            Ok((snapshot, Fared::AtRest(extent)))
+            let away = begun.elapsed();
+            Ok((snapshot, rest.map_or(Fared::Away(away), Fared::AtRest)))
         }
         Err(error) => Err(mended(site, engine, task, error, context).await),
     }
@@ -79,16 +74,16 @@ async fn rest_of(engine: &Engine, identity: &Identity) -> Result<Option<Extent<'
     Ok((!runs).then_some(extent))
 }
 
-async fn put_to_rest(
-    site: &Site,
-    engine: &Engine,
-    identity: &Identity,
-    extent: Extent<'_>,
-    context: &Context,
-) -> Result<()> {
-    let world = Real { engine, site };
-    let plan = teardown(identity, &world.observe(&Scope::of(identity)).await?, extent);
-    apply(&world, &plan, &context.events, context.stop.clone()).await.into_result()
+/// Puts one to rest again that did not run before.
+pub async fn put_to_rest(site: &Site, engine: &Engine, task: &TaskName, fared: Fared, context: &Context) -> Result<()> {
+    let Fared::AtRest(extent) = fared else { return Ok(()) };
+    let (world, identity) = (Real { engine, site }, site.identity(task)?);
+    let plan = teardown(&identity, &world.observe(&Scope::of(&identity)).await?, extent);
+    let result = apply(&world, &plan, &context.events, context.stop.clone()).await.into_result();
+    let verb = if extent == Extent::Stop { "stop" } else { "down" };
+    result.map_err(|error| {
+        error.hint(format!("{task} did not run before: `sandbox {verb} {task}` puts it to rest again"))
+    })
 }
 
 /// A failure, after which the sandbox serves again as far as it can. Whoever said stop meant the freezing.

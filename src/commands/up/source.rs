@@ -95,7 +95,8 @@ impl Source {
                 || own.iter().filter_map(Clone::of).any(|clone| clone.is_copied());
             let time = if is_copied { "while its databases are copied" } else { "for about a second" };
             context.events.info(format!("{other} is away {time}: its connections are cut off"));
-            let (frozen, _) = freeze::freeze(site, engine, &other, passing(site, &other)?, context).await?;
+            let (frozen, fared) = freeze::freeze(site, engine, &other, passing(site, &other)?, context).await?;
+            freeze::put_to_rest(site, engine, &other, fared, context).await?;
             let data = Some(data(site, engine, &ask.task, frozen).await?);
             bring_up(site, engine, &Ask { data, ..ask }, context).await
         };

@@ -5,6 +5,7 @@ mod engine;
 mod lane;
 mod not_root;
 mod own_engine;
+mod place;
 mod ran;
 mod registry;
 
@@ -20,6 +21,7 @@ pub(crate) use engine::{KINDS, docker, inspect, labelled, sweep};
 pub(crate) use lane::Lane;
 pub(crate) use not_root::NotRoot;
 pub(crate) use own_engine::OwnEngine;
+use place::{ALIVE, empty, sweep_the_dead, temporary};
 pub(crate) use ran::{LIMIT, Ran, Running, dawdle, eventually, variables};
 pub(crate) use registry::{Manner, Registry, redis_image};
 
@@ -336,57 +338,4 @@ pub(crate) fn finish_with(command: Command, stdin: &str) -> Ran {
 /// A file of the source tree.
 pub(crate) fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-/// Locked as long as a yard is in use: the kernel frees it, however the process ends.
-const ALIVE: &str = "alive";
-
-fn temporary() -> PathBuf {
-    fs::canonicalize(std::env::temp_dir()).unwrap()
-}
-
-/// Where a yard has what is to be on a disk: the yard itself may be in memory.
-fn on_disk(yard: &Path) -> PathBuf {
-    Path::new("/var/tmp").join(yard.file_name().unwrap_or_default())
-}
-
-/// Clears away what runs left that were killed.
-fn sweep_the_dead() {
-    for entry in fs::read_dir(temporary()).unwrap().flatten() {
-        let path = entry.path();
-        let is_yard = entry.file_name().to_string_lossy().starts_with("dt-");
-        let Ok(alive) = File::open(path.join(ALIVE)) else { continue };
-        if is_yard && alive.try_lock().is_ok() {
-            empty(&path);
-        }
-    }
-}
-
-/// Removes what the engine has of the repositories in a yard, then the yard.
-fn empty(directory: &Path) {
-    for repository in repositories(directory, 2) {
-        for label in [REPO_LABEL, UPPER_LABEL] {
-            sweep(&format!("{label}={}", repository.display()));
-        }
-    }
-    sweep(&format!("{STRAY_LABEL}={}", directory.display()));
-    for place in [directory, &on_disk(directory)] {
-        let _ = fs::remove_dir_all(place);
-    }
-}
-
-/// Git's own directories of the repositories below a directory.
-fn repositories(directory: &Path, depth: usize) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let below = entries.map(|entry| entry.path()).filter(|path| path.is_dir() && !path.is_symlink());
-    below
-        .flat_map(|path| {
-            let is_git = path.join("HEAD").is_file() && path.join("objects").is_dir();
-            match (is_git, depth) {
-                (true, _) => vec![path],
-                (false, 0) => Vec::new(),
-                (false, _) => repositories(&path, depth - 1),
-            }
-        })
-        .collect()
 }

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{PROGRAM, Ran, Running, Yard, docker, eventually, finish, on_disk};
+use super::{PROGRAM, Ran, Running, Yard, docker, eventually, finish, place::on_disk};
 
 /// What is shown of the daemon's log where it ends.
 const LAST_LINES: usize = 40;
@@ -27,6 +27,7 @@ pub(crate) struct OwnEngine<'a> {
 impl OwnEngine<'_> {
     /// One with the images that a sandbox runs.
     pub(crate) fn start(yard: &Yard) -> OwnEngine<'_> {
+        fs::create_dir(on_disk(&yard.directory)).unwrap();
         OwnEngine::start_there(yard)
     }
 
@@ -80,7 +81,6 @@ impl OwnEngine<'_> {
 
     fn start_there(yard: &Yard) -> OwnEngine<'_> {
         let directory = on_disk(&yard.directory);
-        fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join("empty.json"), "{}").unwrap();
         let namespace = format!("sandbox-test-{}", std::process::id());
         run(Command::new("ip").args(["netns", "add", &namespace]));
@@ -104,12 +104,19 @@ impl OwnEngine<'_> {
         let mut images: Vec<&str> = ids.lines().filter(|line| wanted.iter().any(|it| line.starts_with(it))).collect();
         assert!(images.len() >= 2, "these scenarios need the images of a sandbox: make images");
         images.sort_unstable();
-        let (kept, of) = (Path::new(env!("CARGO_TARGET_TMPDIR")).join("engine-images"), images.join("\n"));
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("engine-images");
+        // Another version may keep them in another way.
+        let of = docker(&["version", "--format", "{{.Server.Version}}"]) + &images.join("\n");
         fs::create_dir_all(&kept).unwrap();
         let lock = fs::File::create(kept.with_extension("lock")).unwrap();
+        let is_there = || fs::read_to_string(kept.join("of")).is_ok_and(|there| there == of);
+        lock.lock_shared().unwrap();
+        if is_there() {
+            return Self::copy_images(&kept, &self.directory.join("data"));
+        }
+        lock.unlock().unwrap();
         lock.lock().unwrap();
-        if fs::read_to_string(kept.join("of")).is_ok_and(|there| there == of) {
-            drop(lock);
+        if is_there() {
             return Self::copy_images(&kept, &self.directory.join("data"));
         }
         fs::remove_dir_all(&kept).unwrap();
@@ -133,6 +140,7 @@ impl OwnEngine<'_> {
         };
         let linked = copy().arg("--link").stderr(Stdio::null()).status().unwrap();
         if !linked.success() {
+            let _ = fs::remove_dir_all(to.join("overlay2"));
             run(&mut copy());
         }
     }
