@@ -28,7 +28,7 @@ test: ## Run all tests; installs what they need and is missing
 
 # The kill points that `test` tries are fixed; here it is all of them.
 .PHONY: test-faults
-test-faults: ## Kill sandbox at each of its requests to Docker and each of its git commands; 15 minutes
+test-faults: ## Kill sandbox at each of its requests to Docker and each of its git commands; more than an hour
 	@tests/tools/prepare test
 	@rm -rf $(target)/tmp/kill-points
 	@KILL_POINTS=all tests/tools/run-tests --test docker faults::; code=$$?; cat $(target)/tmp/kill-points/*; exit $$code

@@ -9,7 +9,9 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Ticker;
 use crate::report;
 use crate::resolve;
+use crate::settings::Storage;
 use crate::snapshot::{Clone, Kind as SnapshotKind, Snapshot, is_pooled, tasks_of};
+use crate::storage::Kept;
 use crate::world::Real;
 
 /// What a pool may hold unless said otherwise: its file takes no more than what is in it.
@@ -90,6 +92,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
 async fn create(world: &Real<'_>, size: u64, context: &Context) -> Result<()> {
     let was_there = world.attach_pool().await?;
     if !was_there {
+        if let Some(Kept::Reflinks(name)) = Kept::look(world.engine, Storage::Auto).await? {
+            context.events.info(format!("the engine's own storage is on {name}, whose reflinks do the same as a pool"));
+        }
         world.create_pool(size, &Ticker::new(context.events.clone(), 0)).await?;
     }
     if !move_in(world, context).await? && was_there {
@@ -175,7 +180,10 @@ async fn rm(world: &Real<'_>, context: &Context) -> Result<()> {
     if !tasks.is_empty() || !saved.is_empty() {
         let mut error = Error::new(Kind::SnapshotInUse, "the pool stays: it is in use");
         if !tasks.is_empty() {
-            error = error.hint(format!("these sandboxes stand on it: {}; `sandbox rm` removes them", tasks.join(", ")));
+            error = error.hint(format!(
+                "these sandboxes stand on it: {}; `sandbox rm`, in the repository of each, removes it",
+                tasks.join(", ")
+            ));
         }
         if !saved.is_empty() {
             error =

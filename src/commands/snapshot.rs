@@ -28,7 +28,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Save all databases of a sandbox under a name; it is away for about a second
+    /// Save all databases of a sandbox under a name; it is away for about a second, or while they are copied
     Save(SaveArgs),
     /// List the snapshots of this repository
     Ls(LsArgs),
@@ -55,7 +55,7 @@ struct LsArgs {
 
 #[derive(Debug, clap::Args)]
 struct RmArgs {
-    /// Their names; of one that has none what `ls --all --quiet` calls it
+    /// Their names; of one that a set-up has made what `ls --all --quiet` calls it
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
 }
@@ -206,7 +206,8 @@ async fn ls(args: &LsArgs, context: &Context) -> Result<()> {
     }
     report::data(&table.text())?;
     if let Some(kept) = Kept::look(&engine, site.settings.storage).await? {
-        context.events.info(kept.in_words());
+        let hint = kept.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+        context.events.info(kept.in_words() + &hint);
     }
     Ok(())
 }

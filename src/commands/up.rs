@@ -146,13 +146,13 @@ async fn bring_up_from(
     setup.consent(site, &ground).await?.require(site, ask.task.as_str())?;
     let (source, shaped) = prepared::look(site, engine, source, &ask, &ground, &setup, context).await?;
     let mut converged = source.bring_up(site, engine, ask, Some(&ground), context).await?;
-    let is_just = match &shaped {
-        Some(shaped) => shaped.is_just_in(site, &converged.desired).await,
+    let may_be_kept = match &shaped {
+        Some(shaped) => shaped.may_be_kept(site, &converged.desired).await,
         None => false,
     };
     let how = Run { is_wanted, is_allowed: true };
     converged.steps += run_setup(site, engine, &converged.desired, &setup, how, context).await?;
-    if let Some(shaped) = shaped.filter(|_| is_just) {
+    if let Some(shaped) = shaped.filter(|_| may_be_kept) {
         prepared::keep(site, engine, &converged.desired, &setup, shaped, context).await?;
     }
     Ok(converged)

@@ -25,6 +25,22 @@ impl Repo {
         Ok(changed.is_empty() && String::from_utf8_lossy(&head).trim() == commit.as_str())
     }
 
+    /// Whether a commit is on a remote's branch, and not on the default one: nobody here has merged what it has. What the user has
+    /// pushed looks the same.
+    pub async fn is_on_a_remote_alone(&self, commit: &CommitId) -> Result<bool> {
+        let contains = format!("--contains={}", commit.as_str());
+        let refs = self.git().args(["for-each-ref", &contains, "--format=%(refname)", "refs/heads", "refs/remotes"]);
+        let listed = refs.stdout(format!("cannot tell which branches have {}", commit.short())).await?;
+        let listed = String::from_utf8_lossy(&listed);
+        let default = self.default_branch()?;
+        let is_default = |name: &str| {
+            default.as_ref().is_some_and(|default| {
+                name.strip_prefix("refs/heads/") == Some(&default.name) || default.tracking.as_deref() == Some(name)
+            })
+        };
+        Ok(!listed.lines().any(is_default) && listed.lines().any(|name| name.starts_with("refs/remotes/")))
+    }
+
     /// How many commits lead from an ancestor to a commit; none where it is no ancestor, or not here.
     pub async fn distance(&self, ancestor: &CommitId, commit: &CommitId) -> Result<Option<u64>> {
         let is_ancestor = self.git().args(["merge-base", "--is-ancestor", ancestor.as_str(), commit.as_str()]);
@@ -68,5 +84,28 @@ mod tests {
         assert_eq!(repo.distance(&first, &other).await.unwrap(), None);
         let gone = CommitId::parse(&"a".repeat(40)).unwrap();
         assert_eq!(repo.distance(&gone, &other).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn what_another_has_pushed_is_told_from_what_is_here() {
+        let scratch = Scratch::cloned();
+        let dir = scratch.main();
+        let repo = scratch.repo();
+        let default = repo.resolve("HEAD").unwrap().unwrap();
+        assert!(!repo.is_on_a_remote_alone(&default).await.unwrap());
+        git(&dir, &["checkout", "-q", "--detach"]);
+        let theirs = commit(&dir, "theirs", "text\n");
+        git(&dir, &["push", "-q", "origin", "HEAD:refs/heads/theirs"]);
+        git(&dir, &["checkout", "-q", "main"]);
+        git(&dir, &["fetch", "-q", "origin"]);
+        assert!(repo.is_on_a_remote_alone(&theirs).await.unwrap());
+        // A branch of it here makes it no one's own; that it is merged does.
+        git(&dir, &["branch", "-q", "theirs", "origin/theirs"]);
+        assert!(repo.is_on_a_remote_alone(&theirs).await.unwrap());
+        git(&dir, &["merge", "-q", "theirs"]);
+        assert!(!repo.is_on_a_remote_alone(&theirs).await.unwrap());
+        git(&dir, &["checkout", "-q", "-b", "mine"]);
+        let mine = commit(&dir, "mine", "text\n");
+        assert!(!repo.is_on_a_remote_alone(&mine).await.unwrap());
     }
 }

@@ -17,10 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Ticker;
 use crate::images;
 use crate::locks::Lock;
-use crate::snapshot::{POOL, is_pooled};
-
-/// The volume with the file in it. While it is there, there is a pool.
-const IMAGE: &str = "sandbox_pool_image";
+use crate::snapshot::{POOL, POOL_FILE, is_pooled};
 
 /// What is said where the file is not in it: its making was cut short.
 const NO_FILE: &str = "no file";
@@ -96,7 +93,7 @@ pub struct Usage {
 
 /// Whether there is a pool.
 pub(super) async fn is_there(engine: &Engine) -> Result<bool> {
-    let volume = engine.volume(IMAGE).await?;
+    let volume = engine.volume(POOL_FILE).await?;
     Ok(volume.is_some_and(|volume| volume.labels.contains_key(labels::POOL)))
 }
 
@@ -158,7 +155,9 @@ async fn attach_file(world: &Real<'_>, size_bytes: u64) -> Result<bool> {
     if is_attached(engine).await? {
         return Ok(true);
     }
-    engine.create_volume(&VolumeSpec { name: IMAGE.into(), labels: labelled("file"), ..VolumeSpec::default() }).await?;
+    engine
+        .create_volume(&VolumeSpec { name: POOL_FILE.into(), labels: labelled("file"), ..VolumeSpec::default() })
+        .await?;
     let device = Helper::attaching(&[ATTACH, "sh", FILE, &size_bytes.to_string()]).run(engine).await?;
     let device = device.trim();
     if device == NO_FILE {
@@ -192,7 +191,7 @@ async fn hold(engine: &Engine) -> Result<()> {
         stop_signal: Some("SIGKILL".into()),
         network_mode: Some("none".into()),
         labels: labelled("holder"),
-        mounts: vec![mount(POOL, INSIDE), mount(IMAGE, "/image")],
+        mounts: vec![mount(POOL, INSIDE), mount(POOL_FILE, "/image")],
         ..ContainerSpec::default()
     };
     match engine.create_container(&spec).await? {
@@ -215,11 +214,11 @@ struct Helper<'a> {
 
 impl<'a> Helper<'a> {
     fn attaching(words: &'a [&'a str]) -> Helper<'a> {
-        Helper { words, mounts: vec![mount(IMAGE, "/image")] }
+        Helper { words, mounts: vec![mount(POOL_FILE, "/image")] }
     }
 
     fn inside(words: &'a [&'a str]) -> Helper<'a> {
-        Helper { words, mounts: vec![mount(IMAGE, "/image"), mount(POOL, INSIDE)] }
+        Helper { words, mounts: vec![mount(POOL_FILE, "/image"), mount(POOL, INSIDE)] }
     }
 
     /// What it said.
@@ -244,7 +243,7 @@ impl<'a> Helper<'a> {
         engine.remove_container(&spec.name).await?;
         match throw_away::run(engine, &spec).await? {
             (Exit::Code(0), said) => Ok(said.last().cloned().unwrap_or_default()),
-            (_, said) => Err(Error::new(Kind::Engine, "the engine's host does not let us work on the pool")
+            (_, said) => Err(Error::new(Kind::Engine, "cannot work on the pool, in a container beside it")
                 .because(said.join("\n"))
                 .hint("without a pool clones are plain overlay volumes: `sandbox pool rm` takes away one that nothing stands on")),
         }
@@ -258,9 +257,11 @@ async fn inside(engine: &Engine, words: &[&str]) -> Result<String> {
     if ran.exit_code == 0 {
         return Ok(String::from_utf8_lossy(&ran.stdout).into_owned());
     }
-    Err(Error::new(Kind::Engine, "the pool could not be written")
+    Err(Error::new(Kind::Engine, "cannot work in the pool")
         .because(String::from_utf8_lossy(&ran.stderr).trim().to_owned())
-        .hint("`sandbox pool show` says how full it is; `sandbox pool grow SIZE` makes it larger"))
+        .hint(
+            "`sandbox pool show` says how full it is, and the disk below it; `sandbox pool grow SIZE` makes it larger",
+        ))
 }
 
 /// Makes the directory of an upper over a layer, which is one's or another's upper too.
@@ -347,8 +348,8 @@ async fn take_apart(engine: &Engine) -> Result<()> {
     engine.remove_container(POOL).await?;
     engine.remove_volume(POOL).await?;
     let detach = r#"losetup --noheadings --output NAME --associated "$1" | xargs -r -n 1 losetup --detach"#;
-    if engine.volume(IMAGE).await?.is_some() {
+    if engine.volume(POOL_FILE).await?.is_some() {
         Helper::attaching(&[detach, "sh", FILE]).run(engine).await?;
     }
-    engine.remove_volume(IMAGE).await
+    engine.remove_volume(POOL_FILE).await
 }

@@ -60,12 +60,19 @@ impl Bench {
         })?;
         rows.push(Row::new(format!("data of its own in each of {there}"), begun.elapsed()));
         let removed = timed(self.sandbox(&["rm", "--all", "--force"]))?;
-        rows.push(Row::new(format!("`rm` of {there}, one after the other"), removed));
-        let mut left = Command::new("docker");
-        let label = format!("label=sandbox.repo={}", self.repository().join(".git").display());
-        left.args(["ps", "--all", "--quiet", "--filter", &label]);
-        if !run(left)?.stdout.is_empty() {
-            return Err("something is left of them".into());
+        rows.push(Row::new(format!("`rm --all` of {there}"), removed));
+        for label in ["sandbox.repo", "sandbox.upper.repo"] {
+            let filter = format!("label={label}={}", self.repository().join(".git").display());
+            for list in [&["ps", "--all"][..], &["network", "ls"], &["volume", "ls"]] {
+                let mut left = Command::new("docker");
+                left.args(list).args(["--quiet", "--filter", &filter]);
+                if !run(left)?.stdout.is_empty() {
+                    return Err(format!("`docker {}` shows something that is left of them", list.join(" ")).into());
+                }
+            }
+        }
+        if !run(self.sandbox(&["ls", "--quiet"]))?.stdout.is_empty() {
+            return Err("worktrees or claims are left of them".into());
         }
         let ups = ups.into_inner().map_err(|_| "a worker panicked")?;
         let ups = ups.chunks(TOGETHER).scan(0, |up, some| {

@@ -57,6 +57,17 @@ fn up_converges_after_compose_down() {
     yard.up("a");
     yard.assert_whole("a");
     yard.assert_note_is_kept("a");
+    // With its volumes too: nothing that another stands on goes along.
+    yard.up("b");
+    yard.sourced("a", &format!("{} down -v", compose().display())).ok();
+    yard.sandbox(&["stop", "b"]).ok();
+    yard.sandbox(&["start", "b"]).ok();
+    yard.assert_as_desired("b");
+    yard.up("a");
+    yard.assert_whole("a");
+    yard.assert_as_desired("a");
+    yard.sandbox(&["rm", "a", "b"]).ok();
+    yard.assert_no_trace("a");
 }
 
 /// Intent: `config` prints a file that the real client takes, and reads as we do.

@@ -221,14 +221,21 @@ fn a_set_up_is_run_with_consent_alone() {
     let remote = yard.directory.join("remote.git");
     yard.git(&["clone", "-q", "--bare", ".", remote.to_str().unwrap()]);
     yard.git(&["remote", "add", "origin", remote.to_str().unwrap()]);
-    yard.git(&["push", "-q", "origin", "main:theirs"]);
+    yard.git(&["checkout", "-q", "--detach"]);
+    yard.git(&["commit", "-q", "--allow-empty", "-m", "Theirs"]);
+    yard.git(&["push", "-q", "origin", "HEAD:refs/heads/theirs"]);
+    yard.git(&["checkout", "-q", "main"]);
     yard.git(&["fetch", "-q", "origin"]);
     yard.in_a_terminal("trust", "y\n").ok();
     yard.up("d");
     yard.sandbox(&["up", "theirs"]).ends_with(21).says(&["# on theirs of origin, at", "sandbox trust theirs"]);
     yard.in_a_terminal("trust theirs", "y\n").ok();
+    let kept = || prepared(&yard).iter().map(|it| it["commit"].to_string()).collect::<Vec<_>>();
+    let before = kept();
     yard.up("theirs");
     assert!(yard.worktree("theirs").join("other").exists());
+    // What it has made of the databases is for nobody else.
+    assert!(before == kept() && !before.is_empty(), "{:?}", kept());
     yard.sandbox(&["trust", "--revoke"]).ok();
     yard.sandbox(&["up", "e"]).ends_with(21);
     yard.assert_no_trace("e");

@@ -86,6 +86,8 @@ fn a_sandbox_begins_with_another_as_it_is_and_both_go_on_apart() {
     let yard = yard_of_its_own("branched", 42);
     yard.up("a");
     yard.leave_a_note("a");
+    // What was not ended cleanly recovers before it is frozen.
+    docker(&["kill", &yard.container("a", "postgres")]);
     let said = yard.sandbox(&["up", "b", "--from-sandbox", "a"]).ok();
     assert!(said.stderr.contains("a is away for about a second"), "{said}");
     for task in ["a", "b"] {
@@ -147,6 +149,13 @@ fn the_password_of_the_source_opens_none_of_its_clones() {
     never_opens(port, &others, || drop(yard.sandbox(&["up", "c", "--snapshot", "it"]).ok()));
     assert_eq!(yard.env("c")["PGPORT"], port.to_string());
     assert_eq!(yard.sql("c", "SELECT 1"), "1");
+    let ping = |task: &str, password: &str| {
+        yard.sourced(task, &format!("redis-cli --no-auth-warning -h 127.0.0.1 -p $REDIS_PORT -a '{password}' PING"))
+            .stdout
+    };
+    let redis_password = |task: &str| yard.env(task)["PGPASSWORD"].clone();
+    assert!(ping("c", &redis_password("c")).contains("PONG"));
+    assert!(!ping("c", &redis_password("a")).contains("PONG"));
     yard.sandbox(&["rm", "a", "b", "c"]).ok();
     yard.sandbox(&["snapshot", "rm", "it"]).ok();
 }

@@ -60,9 +60,11 @@ pub(super) struct Shaped {
 }
 
 impl Shaped {
-    /// Whether the worktree is as the commit is, and nothing else. What cannot be told is not so.
-    pub(super) async fn is_just_in(&self, site: &Site, desired: &Desired) -> bool {
+    /// Whether what a set-up makes of it may be kept for other sandboxes: the worktree is as the commit is, and nothing else, and the
+    /// commit is not just another's. What cannot be told is not so.
+    pub(super) async fn may_be_kept(&self, site: &Site, desired: &Desired) -> bool {
         site.repo.is_just(desired.worktree_path(), &self.commit).await.unwrap_or_default()
+            && !site.repo.is_on_a_remote_alone(&self.commit).await.unwrap_or(true)
     }
 }
 
