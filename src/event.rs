@@ -198,7 +198,6 @@ impl Turns {
                 self.into.send(event);
             }
         }
-        self.into.shown().await;
     }
 }
 

@@ -280,7 +280,7 @@ async fn drop_trash(site: &Site, entry: &TrashEntry, engine: &Engine, context: &
 async fn remove(site: &Site, found: &Found, news: &News, engine: &Engine, context: &Context) -> Result<Value> {
     let (world, removal) = (Real { engine, site }, rm::plain_removal(site));
     let removed = rm::remove(&world, &found.identity.task, &removal, news, context).await?;
-    removed.tell(context)?;
+    removed.tell(context).await?;
     Ok(removed.proof)
 }
 

@@ -87,7 +87,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
             let removal = Removal { merged: true, ..rm::plain_removal(&site) };
             let world = Real { engine, site: &site };
             let removed = rm::remove(&world, &task, &removal, &rm::News::default(), context).await?;
-            removed.tell(context)?;
+            removed.tell(context).await?;
             // What cannot go yet goes with another.
             let _ = world.tidy_layers().await;
             Some(removed.proof)

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::future::ready;
 use futures::{FutureExt, StreamExt, stream};
 use serde_json::{Value, json};
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::{OnceCell, oneshot};
 
 use super::{Context, completions};
 use crate::apply::World;
@@ -77,8 +77,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
         return print_plans(&world, &tasks, &removal, context).await;
     }
     let result = remove_all(&world, &tasks, &removal, context).await;
-    // They may have been the last that stood on what others had written. What cannot go yet goes with another.
-    let _ = world.tidy_layers().await;
+    if !context.stop.requested() {
+        // They may have been the last that stood on what others had written. What cannot go yet goes with another.
+        let _ = world.tidy_layers().await;
+    }
     result
 }
 
@@ -110,44 +112,46 @@ async fn print_plans(world: &Real<'_>, tasks: &[TaskName], removal: &Removal, co
 async fn remove_all(world: &Real<'_>, tasks: &[TaskName], removal: &Removal, context: &Context) -> Result<()> {
     let mut turns = Turns::into(context.events.clone());
     let news = News::default();
-    let each = |task| {
+    let (mut going, mut results) = (Vec::new(), Vec::new());
+    for task in tasks {
+        let (done, ended) = oneshot::channel();
         let (context, news) = (context.telling(turns.hand_out()), &news);
-        async move {
-            if context.stop.requested() { None } else { Some(remove(world, task, removal, news, &context).await) }
-        }
-        .boxed_local()
-    };
-    let all: Vec<_> = tasks.iter().map(each).collect();
-    let (done, mut ended) = mpsc::unbounded_channel();
-    let go = stream::iter(all).buffered(AT_ONCE).for_each(|result| {
-        // Whoever prints it is there until all have ended.
-        let _ = done.send(result);
-        ready(())
-    });
+        let go = async move {
+            if !context.stop.requested() {
+                // Whoever prints it is there until all have ended.
+                let _ = done.send(remove(world, task, removal, news, &context).await);
+            }
+        };
+        going.push(go.boxed_local());
+        results.push((task, ended));
+    }
+    let go = stream::iter(going).buffer_unordered(AT_ONCE).for_each(ready);
     let tell = async {
-        let (mut removed, mut failed, mut begun) = (Vec::new(), Vec::new(), Vec::new());
-        for task in tasks {
+        let (mut removed, mut failed, mut begun, mut walk) = (Vec::new(), Vec::new(), Vec::new(), None);
+        let mut unsaid = None;
+        for (task, ended) in results {
             turns.next().await;
-            match ended.recv().await.flatten() {
-                Some(Ok(it)) => {
-                    it.tell(context)?;
+            match ended.await {
+                Ok(Ok(it)) => {
+                    unsaid = it.tell(context).await.err().or(unsaid);
                     removed.push(it.proof);
                 }
-                Some(Err(error)) if error.kind() == Kind::Interrupted => begun.push(task.as_str()),
-                Some(Err(error)) => failed.push(error),
-                None => {}
+                Ok(Err(error)) if error.kind() == Kind::Interrupted => begun.push(task.as_str()),
+                Ok(Err(error)) => failed.push(error),
+                // It was not begun.
+                Err(_) => {}
             }
+            // From now on there is something to be said at the end, whoever says stop.
+            walk.get_or_insert_with(|| context.stop.walk());
         }
-        Ok::<_, Error>((removed, failed, begun))
+        let is_stopped = removed.len() + failed.len() < tasks.len();
+        let stopped = is_stopped.then(|| stopped(removed.len(), tasks.len(), &begun, removal));
+        if context.globals.json && !removed.is_empty() {
+            unsaid = report::document("removed", &removed).err().or(unsaid);
+        }
+        Error::all(stopped.into_iter().chain(failed).chain(unsaid))
     };
-    let ((), told) = tokio::join!(go, tell);
-    let (removed, failed, begun) = told?;
-    let is_stopped = removed.len() + failed.len() < tasks.len();
-    let stopped = is_stopped.then(|| stopped(removed.len(), tasks.len(), &begun, removal));
-    if context.globals.json && !removed.is_empty() {
-        report::document("removed", &removed)?;
-    }
-    Error::all(stopped.into_iter().chain(failed))
+    tokio::join!(go, tell).1
 }
 
 /// That not all of them were begun, or brought to an end.
@@ -187,8 +191,9 @@ pub(super) struct Removed {
 }
 
 impl Removed {
-    /// Says so.
-    pub(super) fn tell(&self, context: &Context) -> Result<()> {
+    /// Says so, after all that came before.
+    pub(super) async fn tell(&self, context: &Context) -> Result<()> {
+        context.events.shown().await;
         if context.globals.json { Ok(()) } else { report::data(&self.said) }
     }
 }
@@ -205,13 +210,17 @@ pub(super) async fn remove(
     let identity = world.site.identity(task)?;
     let mut stop = context.stop.clone();
     let lock = tokio::select! {
+        biased;
+        // Another may be at it for long; and what is seen to before anything is removed can be seen to again.
+        () = stop.said() => {
+            let stopped = Error::new(Kind::Interrupted, format!("stopped before {task} was removed"));
+            return Err(stopped.hint(format!("`sandbox rm {task}` removes it")));
+        }
         lock = context.hold(world.site, world.engine, &identity, "rm") => lock?,
-        // Nothing has been done yet, and another may be at it for long.
-        () = stop.said() => return Err(Error::new(Kind::Interrupted, "stopped")),
     };
     let go = || Box::pin(removal::remove(world, &identity, removal, &context.events, &context.stop));
     let mut result = go().await;
-    if refused(&result) && may_have_landed(world.site, task, news).await? {
+    if refused(&result) && may_have_landed(world.site, task, news).await.unwrap_or_default() {
         result = go().await;
     }
     if result.is_ok() {

@@ -134,9 +134,11 @@ pub(super) async fn take(
     let (snapshot, fared) = freeze::freeze(site, engine, task, wanted, context).await?;
     let mut plan = Plan::new(task.as_str(), OnFailure::StopBeginning);
     plan.add(Action::KeepSnapshot(Box::new(snapshot.clone())), Cause::Requested, &[]);
-    apply(&Real { engine, site }, &plan, &context.events, context.stop.clone()).await.into_result()?;
+    let kept = apply(&Real { engine, site }, &plan, &context.events, context.stop.clone()).await.into_result();
+    // Whether or not it is kept: it did not run before.
     let rested = freeze::put_to_rest(site, engine, task, fared, context).await;
-    rested.map_err(|error| error.hint("the snapshot is kept"))?;
+    let rested = rested.map_err(|error| if kept.is_ok() { error.hint("the snapshot is kept") } else { error });
+    Error::all(kept.err().into_iter().chain(rested.err()))?;
     Ok((snapshot, fared))
 }
 

@@ -25,20 +25,21 @@ impl Repo {
         Ok(changed.is_empty() && String::from_utf8_lossy(&head).trim() == commit.as_str())
     }
 
-    /// Whether a commit is on a remote's branch, and not on the default one: nobody here has merged what it has. What the user has
-    /// pushed looks the same.
-    pub async fn is_on_a_remote_alone(&self, commit: &CommitId) -> Result<bool> {
-        let contains = format!("--contains={}", commit.as_str());
-        let refs = self.git().args(["for-each-ref", &contains, "--format=%(refname)", "refs/heads", "refs/remotes"]);
-        let listed = refs.stdout(format!("cannot tell which branches have {}", commit.short())).await?;
-        let listed = String::from_utf8_lossy(&listed);
+    /// Whether a commit has others below it, or is one, that a remote's branch has and the default one has not: what others have pushed
+    /// and nobody has merged. What the user has pushed looks the same.
+    pub async fn has_unmerged_of_a_remote(&self, commit: &CommitId) -> Result<bool> {
         let default = self.default_branch()?;
-        let is_default = |name: &str| {
-            default.as_ref().is_some_and(|default| {
-                name.strip_prefix("refs/heads/") == Some(&default.name) || default.tracking.as_deref() == Some(name)
-            })
+        let names = default.into_iter().flat_map(|it| [Some(format!("refs/heads/{}", it.name)), it.tracking]).flatten();
+        let mut merged = Vec::new();
+        for name in names {
+            merged.extend(self.store().commit(&name)?.map(|_| name));
+        }
+        let count = async |more: &[&str]| {
+            let range = ["rev-list", "--count", commit.as_str(), "--not"];
+            let git = self.git().args(range).args(merged.iter().map(String::as_str)).args(more);
+            git.stdout(format!("cannot count the commits of {}", commit.short())).await
         };
-        Ok(!listed.lines().any(is_default) && listed.lines().any(|name| name.starts_with("refs/remotes/")))
+        Ok(count(&[]).await? != count(&["--remotes"]).await?)
     }
 
     /// How many commits lead from an ancestor to a commit; none where it is no ancestor, or not here.
@@ -92,20 +93,24 @@ mod tests {
         let dir = scratch.main();
         let repo = scratch.repo();
         let default = repo.resolve("HEAD").unwrap().unwrap();
-        assert!(!repo.is_on_a_remote_alone(&default).await.unwrap());
+        assert!(!repo.has_unmerged_of_a_remote(&default).await.unwrap());
         git(&dir, &["checkout", "-q", "--detach"]);
         let theirs = commit(&dir, "theirs", "text\n");
         git(&dir, &["push", "-q", "origin", "HEAD:refs/heads/theirs"]);
         git(&dir, &["checkout", "-q", "main"]);
         git(&dir, &["fetch", "-q", "origin"]);
-        assert!(repo.is_on_a_remote_alone(&theirs).await.unwrap());
+        assert!(repo.has_unmerged_of_a_remote(&theirs).await.unwrap());
         // A branch of it here makes it no one's own; that it is merged does.
         git(&dir, &["branch", "-q", "theirs", "origin/theirs"]);
-        assert!(repo.is_on_a_remote_alone(&theirs).await.unwrap());
+        assert!(repo.has_unmerged_of_a_remote(&theirs).await.unwrap());
+        git(&dir, &["checkout", "-q", "-b", "on-top", "theirs"]);
+        let on_top = commit(&dir, "on-top", "text\n");
+        assert!(repo.has_unmerged_of_a_remote(&on_top).await.unwrap());
+        git(&dir, &["checkout", "-q", "main"]);
         git(&dir, &["merge", "-q", "theirs"]);
-        assert!(!repo.is_on_a_remote_alone(&theirs).await.unwrap());
+        assert!(!repo.has_unmerged_of_a_remote(&theirs).await.unwrap());
         git(&dir, &["checkout", "-q", "-b", "mine"]);
         let mine = commit(&dir, "mine", "text\n");
-        assert!(!repo.is_on_a_remote_alone(&mine).await.unwrap());
+        assert!(!repo.has_unmerged_of_a_remote(&mine).await.unwrap());
     }
 }

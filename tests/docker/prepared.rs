@@ -222,7 +222,9 @@ fn a_set_up_is_run_with_consent_alone() {
     yard.git(&["clone", "-q", "--bare", ".", remote.to_str().unwrap()]);
     yard.git(&["remote", "add", "origin", remote.to_str().unwrap()]);
     yard.git(&["checkout", "-q", "--detach"]);
-    yard.git(&["commit", "-q", "--allow-empty", "-m", "Theirs"]);
+    fs::write(yard.repo.join("theirs"), "theirs\n").unwrap();
+    yard.git(&["add", "theirs"]);
+    yard.git(&["commit", "-q", "-m", "Theirs"]);
     yard.git(&["push", "-q", "origin", "HEAD:refs/heads/theirs"]);
     yard.git(&["checkout", "-q", "main"]);
     yard.git(&["fetch", "-q", "origin"]);

@@ -61,10 +61,10 @@ pub(super) struct Shaped {
 
 impl Shaped {
     /// Whether what a set-up makes of it may be kept for other sandboxes: the worktree is as the commit is, and nothing else, and the
-    /// commit is not just another's. What cannot be told is not so.
+    /// commit has nothing in it that others have pushed and nobody has merged. What cannot be told is not so.
     pub(super) async fn may_be_kept(&self, site: &Site, desired: &Desired) -> bool {
         site.repo.is_just(desired.worktree_path(), &self.commit).await.unwrap_or_default()
-            && !site.repo.is_on_a_remote_alone(&self.commit).await.unwrap_or(true)
+            && !site.repo.has_unmerged_of_a_remote(&self.commit).await.unwrap_or(true)
     }
 }
 

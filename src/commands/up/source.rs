@@ -96,9 +96,14 @@ impl Source {
             let time = if is_copied { "while its databases are copied" } else { "for about a second" };
             context.events.info(format!("{other} is away {time}: its connections are cut off"));
             let (frozen, fared) = freeze::freeze(site, engine, &other, passing(site, &other)?, context).await?;
-            freeze::put_to_rest(site, engine, &other, fared, context).await?;
             let data = Some(data(site, engine, &ask.task, frozen).await?);
-            bring_up(site, engine, &Ask { data, ..ask }, context).await
+            let result = bring_up(site, engine, &Ask { data, ..ask }, context).await;
+            let rested = freeze::put_to_rest(site, engine, &other, fared, context).await;
+            match (result, rested) {
+                (result, Ok(())) => result,
+                (Ok(_), Err(error)) => Err(error),
+                (Err(first), Err(error)) => Err(first.hint(format!("besides: {error}"))),
+            }
         };
         let result = Box::pin(branched).await;
         lock.let_go(&result);

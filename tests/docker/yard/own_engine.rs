@@ -10,7 +10,10 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{PROGRAM, Ran, Running, Yard, docker, eventually, finish, place::on_disk};
+use super::{
+    PROGRAM, Ran, Running, Yard, docker, eventually, finish,
+    place::{ENGINE_ALIVE, on_disk},
+};
 
 /// What is shown of the daemon's log where it ends.
 const LAST_LINES: usize = 40;
@@ -22,12 +25,13 @@ pub(crate) struct OwnEngine<'a> {
     namespace: String,
     containerd: Child,
     daemon: Option<Child>,
+    _alive: fs::File,
 }
 
 impl OwnEngine<'_> {
     /// One with the images that a sandbox runs.
     pub(crate) fn start(yard: &Yard) -> OwnEngine<'_> {
-        fs::create_dir(on_disk(&yard.directory)).unwrap();
+        fs::create_dir_all(on_disk(&yard.directory)).unwrap();
         OwnEngine::start_there(yard)
     }
 
@@ -81,6 +85,8 @@ impl OwnEngine<'_> {
 
     fn start_there(yard: &Yard) -> OwnEngine<'_> {
         let directory = on_disk(&yard.directory);
+        let alive = fs::File::create(directory.join(ENGINE_ALIVE)).unwrap();
+        alive.lock().unwrap();
         fs::write(directory.join("empty.json"), "{}").unwrap();
         let namespace = format!("sandbox-test-{}", std::process::id());
         run(Command::new("ip").args(["netns", "add", &namespace]));
@@ -91,7 +97,7 @@ impl OwnEngine<'_> {
         let log = fs::File::create(directory.join("containerd.log")).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let containerd = command.spawn().unwrap();
-        let mut engine = OwnEngine { yard, directory, namespace, containerd, daemon: None };
+        let mut engine = OwnEngine { yard, directory, namespace, containerd, daemon: None, _alive: alive };
         engine.begin_with_images();
         engine.again();
         engine

@@ -13,6 +13,9 @@ pub(super) fn temporary() -> PathBuf {
     fs::canonicalize(std::env::temp_dir()).unwrap()
 }
 
+/// The same for what is on a disk.
+pub(super) const ENGINE_ALIVE: &str = "engine-alive";
+
 /// Where that is which is to be on a disk.
 const DISK: &str = "/var/tmp";
 
@@ -36,7 +39,8 @@ pub(super) fn sweep_the_dead() {
     }
     // What was in memory is gone after a reboot.
     for path in yards(Path::new(DISK)) {
-        if !places.iter().any(|place| place.join(path.file_name().unwrap_or_default()).exists()) {
+        let Ok(alive) = File::open(path.join(ENGINE_ALIVE)) else { continue };
+        if alive.try_lock().is_ok() {
             let _ = fs::remove_dir_all(path);
         }
     }
