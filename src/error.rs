@@ -203,8 +203,13 @@ impl Error {
 
     /// Several failures as one: the first, with the others as its hints.
     pub fn all(errors: impl IntoIterator<Item = Error>) -> Result<()> {
-        let joined = errors.into_iter().reduce(|first, other| first.hint(format!("besides: {other}")));
-        joined.map_or(Ok(()), Err)
+        errors.into_iter().reduce(|first, other| first.besides(&other)).map_or(Ok(()), Err)
+    }
+
+    /// This failure, with another as a hint of it.
+    #[must_use]
+    pub fn besides(self, other: &Error) -> Error {
+        self.hint(format!("besides: {other}"))
     }
 
     /// Whether something may still be under way that was asked for: we stopped waiting for it.

@@ -3,7 +3,8 @@
 use crate::engine::{Engine, labels};
 use crate::error::Result;
 use crate::settings::Storage;
-use crate::snapshot::{self, POOL_FILE};
+use crate::snapshot;
+use crate::world;
 
 /// What `statfs` calls the file systems with reflinks.
 const XFS: rustix::fs::FsWord = 0x5846_5342;
@@ -30,7 +31,7 @@ impl Kept {
         if storage == Storage::Copy {
             return Ok(Some(Kept::CopiesAsSet));
         }
-        if engine.volume(POOL_FILE).await?.is_some_and(|it| it.labels.contains_key(labels::POOL)) {
+        if world::is_there(engine).await? {
             return Ok(Some(Kept::Pool));
         }
         let manifests = engine.volumes(&[(labels::FROZEN, None)]).await?;

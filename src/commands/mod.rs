@@ -41,6 +41,7 @@ use crate::task::{Identity, TaskName};
 use crate::world::Real;
 
 /// What every verb is given.
+#[derive(Clone)]
 pub struct Context {
     /// The global flags.
     pub globals: Globals,
@@ -56,20 +57,13 @@ impl Context {
     /// The same for what is to be done although the user has said stop.
     #[must_use]
     pub fn unheard(&self) -> Context {
-        let Context { globals, surroundings, events, stop } = self;
-        Context {
-            globals: globals.clone(),
-            surroundings: surroundings.clone(),
-            events: events.clone(),
-            stop: stop.unheard(),
-        }
+        Context { stop: self.stop.unheard(), ..self.clone() }
     }
 
     /// The same whose progress goes elsewhere.
     #[must_use]
     pub fn telling(&self, events: Sink) -> Context {
-        let Context { globals, surroundings, events: _, stop } = self;
-        Context { globals: globals.clone(), surroundings: surroundings.clone(), events, stop: stop.clone() }
+        Context { events, ..self.clone() }
     }
 
     /// The repository we stand in, and around it.

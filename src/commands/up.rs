@@ -146,6 +146,7 @@ async fn bring_up_from(
     setup.consent(site, &ground).await?.require(site, ask.task.as_str())?;
     let (source, shaped) = prepared::look(site, engine, source, &ask, &ground, &setup, context).await?;
     let mut converged = source.bring_up(site, engine, ask, Some(&ground), context).await?;
+    // Asked before it runs: it could change what git says.
     let may_be_kept = match &shaped {
         Some(shaped) => shaped.may_be_kept(site, &converged.desired).await,
         None => false,

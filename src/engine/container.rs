@@ -72,14 +72,6 @@ pub enum State {
     Dead,
 }
 
-impl State {
-    /// Whether there is a process, or is to be one.
-    #[must_use]
-    pub fn has_process(self) -> bool {
-        matches!(self, State::Running | State::Paused | State::Restarting)
-    }
-}
-
 /// What a health check says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Health {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::action::{Login, Question};
 use crate::claims::Claim;
+use crate::engine::{Container, State};
 use crate::git::{CommitId, Objection};
 use crate::processes::Process;
 use crate::record::Record;
@@ -136,6 +137,18 @@ pub enum Run {
 }
 
 impl Run {
+    /// What a container is doing that the engine lists.
+    #[must_use]
+    pub fn of(container: &Container) -> Run {
+        match container.state {
+            State::Running => Run::Running,
+            State::Restarting => Run::Crashing,
+            State::Paused => Run::Suspended,
+            State::Exited if container.exit_code == Some(0) => Run::EndedWell,
+            State::Created | State::Exited | State::Removing | State::Dead => Run::Off,
+        }
+    }
+
     /// Whether there is a process, or is to be one, which holds ports and wants to be stopped.
     #[must_use]
     pub fn has_process(self) -> bool {

@@ -21,9 +21,7 @@ use sha2::{Digest, Sha256};
 
 pub use base::{BaseWanted, Shape, Standing, database_names};
 pub use clone::{BELOW, Clone, can_be_told, own_uppers, standing_on, tasks_of};
-pub use names::{
-    POOL, POOL_FILE, Part, data_in, driver_opts, generation, is_pooled, is_upper, layer_name, nth, upper_name,
-};
+pub use names::{POOL, Part, data_in, driver_opts, generation, is_pooled, is_upper, layer_name, nth, upper_name};
 
 use crate::engine::{Root, Volume, labels};
 use crate::error::{Error, Kind as ErrorKind, Result};

@@ -15,9 +15,6 @@ const POOLED: &str = "sandbox_pooled_";
 /// The volume that is the pool, and the container that holds it mounted.
 pub const POOL: &str = "sandbox_pool";
 
-/// The volume with the pool's file in it. While it is there, there is a pool, attached or not.
-pub const POOL_FILE: &str = "sandbox_pool_image";
-
 /// A directory of an upper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {

@@ -13,7 +13,7 @@ mod throw_away;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-pub use pool::{Usage, is_attached};
+pub use pool::{Usage, is_attached, is_there};
 pub use snapshots::snapshots;
 
 use crate::apply::{Setback, World};

@@ -194,13 +194,7 @@ fn seen(container: &Container, networks: &[Network]) -> ContainerSeen {
         config_hash: container.labels.get(labels::CONFIG_HASH).cloned(),
         image_id: container.image_id.clone(),
         networks: container.networks.iter().filter_map(|attachment| network_id(attachment, networks)).collect(),
-        run: match container.state {
-            State::Running => Run::Running,
-            State::Restarting => Run::Crashing,
-            State::Paused => Run::Suspended,
-            State::Exited if container.exit_code == Some(0) => Run::EndedWell,
-            State::Created | State::Exited | State::Removing | State::Dead => Run::Off,
-        },
+        run: Run::of(container),
     }
 }
 

@@ -17,7 +17,10 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Ticker;
 use crate::images;
 use crate::locks::Lock;
-use crate::snapshot::{POOL, POOL_FILE, is_pooled};
+use crate::snapshot::{POOL, is_pooled};
+
+/// The volume with the file in it. While it is there, there is a pool.
+const IMAGE: &str = "sandbox_pool_image";
 
 /// What is said where the file is not in it: its making was cut short.
 const NO_FILE: &str = "no file";
@@ -91,9 +94,9 @@ pub struct Usage {
     pub free_bytes: u64,
 }
 
-/// Whether there is a pool.
-pub(super) async fn is_there(engine: &Engine) -> Result<bool> {
-    let volume = engine.volume(POOL_FILE).await?;
+/// Whether there is a pool, attached or not.
+pub async fn is_there(engine: &Engine) -> Result<bool> {
+    let volume = engine.volume(IMAGE).await?;
     Ok(volume.is_some_and(|volume| volume.labels.contains_key(labels::POOL)))
 }
 
@@ -155,9 +158,7 @@ async fn attach_file(world: &Real<'_>, size_bytes: u64) -> Result<bool> {
     if is_attached(engine).await? {
         return Ok(true);
     }
-    engine
-        .create_volume(&VolumeSpec { name: POOL_FILE.into(), labels: labelled("file"), ..VolumeSpec::default() })
-        .await?;
+    engine.create_volume(&VolumeSpec { name: IMAGE.into(), labels: labelled("file"), ..VolumeSpec::default() }).await?;
     let device = Helper::attaching(&[ATTACH, "sh", FILE, &size_bytes.to_string()]).run(engine).await?;
     let device = device.trim();
     if device == NO_FILE {
@@ -191,7 +192,7 @@ async fn hold(engine: &Engine) -> Result<()> {
         stop_signal: Some("SIGKILL".into()),
         network_mode: Some("none".into()),
         labels: labelled("holder"),
-        mounts: vec![mount(POOL, INSIDE), mount(POOL_FILE, "/image")],
+        mounts: vec![mount(POOL, INSIDE), mount(IMAGE, "/image")],
         ..ContainerSpec::default()
     };
     match engine.create_container(&spec).await? {
@@ -214,11 +215,11 @@ struct Helper<'a> {
 
 impl<'a> Helper<'a> {
     fn attaching(words: &'a [&'a str]) -> Helper<'a> {
-        Helper { words, mounts: vec![mount(POOL_FILE, "/image")] }
+        Helper { words, mounts: vec![mount(IMAGE, "/image")] }
     }
 
     fn inside(words: &'a [&'a str]) -> Helper<'a> {
-        Helper { words, mounts: vec![mount(POOL_FILE, "/image"), mount(POOL, INSIDE)] }
+        Helper { words, mounts: vec![mount(IMAGE, "/image"), mount(POOL, INSIDE)] }
     }
 
     /// What it said.
@@ -348,8 +349,8 @@ async fn take_apart(engine: &Engine) -> Result<()> {
     engine.remove_container(POOL).await?;
     engine.remove_volume(POOL).await?;
     let detach = r#"losetup --noheadings --output NAME --associated "$1" | xargs -r -n 1 losetup --detach"#;
-    if engine.volume(POOL_FILE).await?.is_some() {
+    if engine.volume(IMAGE).await?.is_some() {
         Helper::attaching(&[detach, "sh", FILE]).run(engine).await?;
     }
-    engine.remove_volume(POOL_FILE).await
+    engine.remove_volume(IMAGE).await
 }

@@ -8,7 +8,7 @@ use crate::engine::{Engine, Root, VolumeSpec, labels};
 use crate::error::{Error, Kind, Result};
 use crate::plan::action::FlattenSpec;
 use crate::plan::desired::{CloneWanted, ServiceWanted, Stack};
-use crate::plan::observed::Scope;
+use crate::plan::observed::{Run, Scope};
 use crate::plan::{Action, Cause, Desired, Extent, OnFailure, Plan, teardown};
 use crate::record::{Data, On};
 use crate::resolve::Ask;
@@ -69,7 +69,7 @@ pub async fn freeze(
 /// How far a sandbox that does not run is taken down.
 async fn rest_of(engine: &Engine, identity: &Identity) -> Result<Option<Extent<'static>>> {
     let containers = engine.containers(&labels::of(identity)).await?;
-    let runs = containers.iter().any(|container| container.state.has_process());
+    let runs = containers.iter().any(|container| Run::of(container).has_process());
     let extent = if containers.is_empty() { Extent::Stack } else { Extent::Stop };
     Ok((!runs).then_some(extent))
 }

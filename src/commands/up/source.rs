@@ -14,7 +14,6 @@ use crate::snapshot::{Clone, Kind as SnapshotKind, Snapshot};
 use crate::task::TaskName;
 
 /// As it was asked for.
-#[derive(Clone)]
 pub(super) enum Source {
     /// Nothing was said.
     Usual,
@@ -102,7 +101,7 @@ impl Source {
             match (result, rested) {
                 (result, Ok(())) => result,
                 (Ok(_), Err(error)) => Err(error),
-                (Err(first), Err(error)) => Err(first.hint(format!("besides: {error}"))),
+                (Err(first), Err(error)) => Err(first.besides(&error)),
             }
         };
         let result = Box::pin(branched).await;

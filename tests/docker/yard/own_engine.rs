@@ -117,11 +117,11 @@ impl OwnEngine<'_> {
         let lock = fs::File::create(kept.with_extension("lock")).unwrap();
         let is_there = || fs::read_to_string(kept.join("of")).is_ok_and(|there| there == of);
         lock.lock_shared().unwrap();
-        if is_there() {
-            return Self::copy_images(&kept, &self.directory.join("data"));
+        if !is_there() {
+            lock.unlock().unwrap();
+            lock.lock().unwrap();
         }
-        lock.unlock().unwrap();
-        lock.lock().unwrap();
+        // Another may have been faster.
         if is_there() {
             return Self::copy_images(&kept, &self.directory.join("data"));
         }

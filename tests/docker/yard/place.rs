@@ -9,12 +9,12 @@ use super::{REPO_LABEL, STRAY_LABEL, UPPER_LABEL, sweep};
 /// Locked as long as a yard is in use: the kernel frees it, however the process ends.
 pub(super) const ALIVE: &str = "alive";
 
+/// The same for what it has on a disk.
+pub(super) const ENGINE_ALIVE: &str = "engine-alive";
+
 pub(super) fn temporary() -> PathBuf {
     fs::canonicalize(std::env::temp_dir()).unwrap()
 }
-
-/// The same for what is on a disk.
-pub(super) const ENGINE_ALIVE: &str = "engine-alive";
 
 /// Where that is which is to be on a disk.
 const DISK: &str = "/var/tmp";
