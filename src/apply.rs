@@ -99,7 +99,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Nothing, or the first failure, with the others as its hints.
+    /// Nothing, or all failures as one.
     pub fn into_result(self) -> Result<()> {
         if self.interrupted {
             return Err(Error::new(Kind::Interrupted, "stopped"));

@@ -33,6 +33,8 @@ pub struct Learnt {
     pub no_clones: bool,
     /// Whether nothing of the sandbox was there before the first round.
     pub is_unused: bool,
+    /// The services whose data was gone before the first round, which may have made some of it.
+    pub bereft: Option<Vec<String>>,
 }
 
 /// What came of it.
@@ -84,6 +86,7 @@ async fn rounds<W: World>(
     let (mut steps, mut meanwhile) = (0, 0);
     for _ in 0..ROUNDS {
         let desired = resolve(&learnt).await?;
+        learnt.bereft.get_or_insert_with(|| desired.bereft.clone());
         let observed = world.observe(&desired.scope()).await?;
         let plan = reconcile(&desired, &observed);
         if plan.is_empty() {

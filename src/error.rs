@@ -201,15 +201,31 @@ impl Error {
         self
     }
 
-    /// Several failures as one: the first, with the others as its hints.
-    pub fn all(errors: impl IntoIterator<Item = Error>) -> Result<()> {
-        errors.into_iter().reduce(|first, other| first.besides(&other)).map_or(Ok(()), Err)
+    /// The same error with that, if there is anything.
+    #[must_use]
+    pub fn hint_if(self, hint: Option<impl Into<String>>) -> Self {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
     }
 
-    /// This failure, with another as a hint of it.
+    /// Several failures as one.
+    pub fn all(errors: impl IntoIterator<Item = Error>) -> Result<()> {
+        errors.into_iter().reduce(Error::besides).map_or(Ok(()), Err)
+    }
+
+    /// This failure, with another as a hint of it; or that one, where something may still be under way after it alone.
     #[must_use]
-    pub fn besides(self, other: &Error) -> Error {
-        self.hint(format!("besides: {other}"))
+    pub fn besides(self, other: Error) -> Error {
+        let (mut first, second) = match (self.leaves_work_under_way(), other.leaves_work_under_way()) {
+            (false, true) => (other, self),
+            _ => (self, other),
+        };
+        first.hints.push(format!("besides: {second}"));
+        let more: Vec<String> = second.hints.into_iter().filter(|hint| !first.hints.contains(hint)).collect();
+        first.hints.extend(more);
+        first
     }
 
     /// Whether something may still be under way that was asked for: we stopped waiting for it.

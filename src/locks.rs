@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
 
+/// What parts the purpose from the process in a lock's text.
+const PID: &str = " (pid ";
+
 /// A lock that is held until this is dropped.
 #[derive(Debug)]
 pub struct Lock {
@@ -78,7 +81,7 @@ impl Lock {
         // Only a courtesy to whoever waits: that it cannot be written changes nothing.
         let _ = self.file.set_len(0);
         let _ = self.file.rewind();
-        let _ = write!(self.file, "{purpose} (pid {})", std::process::id());
+        let _ = write!(self.file, "{purpose}{PID}{})", std::process::id());
     }
 }
 
@@ -110,8 +113,11 @@ async fn wait(file: File, path: &Path, patience: Duration) -> Result<File> {
 
 fn holder(path: &Path) -> String {
     let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(200).read_to_string(&mut text));
-    if read.is_err() || text.is_empty() { "another sandbox process".into() } else { format!("`{text}`") }
+    let read = File::open(path).and_then(|file| file.take(512).read_to_string(&mut text));
+    match text.rsplit_once(PID) {
+        Some((purpose, pid)) if read.is_ok() => format!("`{purpose}`{PID}{pid}"),
+        _ => "another sandbox process".into(),
+    }
 }
 
 fn is_still_there(file: &File, path: &Path) -> bool {
@@ -135,7 +141,7 @@ mod tests {
             Lock::acquire(&path, "me", Duration::from_millis(20), |who| who.clone_into(&mut seen.lock().unwrap()))
                 .await;
         assert_eq!(error.unwrap_err().kind(), Kind::Busy);
-        assert!(seen.lock().unwrap().contains("sandbox up fix"));
+        assert_eq!(*seen.lock().unwrap(), format!("`sandbox up fix` (pid {})", std::process::id()));
         drop(held);
         Lock::acquire(&path, "me", Duration::from_secs(5), |_| {}).await.unwrap();
     }

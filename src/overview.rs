@@ -9,6 +9,7 @@ use crate::engine::{Container, Engine, Health, State, labels};
 use crate::error::Result;
 use crate::git::Presence;
 use crate::record::{Record, Stage};
+use crate::setup::Setup;
 use crate::site::{Sandbox, Site};
 
 /// How a sandbox is.
@@ -17,7 +18,7 @@ use crate::site::{Sandbox, Site};
 pub enum Condition {
     /// Every container runs.
     Running,
-    /// Some containers run, or its making stopped half-way.
+    /// Some containers run, or its making, a reset or its set-up stopped half-way.
     Partial,
     /// It has containers, and none runs.
     Stopped,
@@ -184,7 +185,10 @@ fn join(site: &Site, sandboxes: &[Sandbox], containers: Option<&[Container]>) ->
 }
 
 fn of_sandbox(site: &Site, sandbox: &Sandbox, containers: &[&Container], engine_answers: bool) -> View {
-    let Record { claim, created, stage, images, .. } = &sandbox.record;
+    let Record { claim, created, stage, images, pending, .. } = &sandbox.record;
+    // Its databases were begun, or what is to be run in them was, and not brought to an end.
+    let is_owed = !site.settings.setup.is_empty() && Setup::is_due(&sandbox.record);
+    let is_half_way = is_owed || pending.is_some();
     let is_of = |container: &&Container, service: &str| {
         container.labels.get(labels::SERVICE).map(String::as_str) == Some(service) && !container.is_one_off()
     };
@@ -197,7 +201,7 @@ fn of_sandbox(site: &Site, sandbox: &Sandbox, containers: &[&Container], engine_
         () if *stage < Stage::Established => Condition::Partial,
         () if containers.is_empty() => Condition::Down,
         () if running == 0 => Condition::Stopped,
-        () if running < images.len() => Condition::Partial,
+        () if running < images.len() || is_half_way => Condition::Partial,
         () => Condition::Running,
     };
     View {

@@ -18,7 +18,7 @@ use tokio::{
 use crate::error::{Error, Kind, Result};
 
 mod databases;
-pub use databases::{Asked, checkpoint, create_databases, forget_password, postgres_databases};
+pub use databases::{Asked, checkpoint, create_databases, databases_size, forget_password, postgres_databases};
 
 /// How long one attempt may take. A server that is ready answers in a few milliseconds; one that is busy recovering
 /// is better asked again.
@@ -139,6 +139,9 @@ async fn attempt(ask: impl Future<Output = std::io::Result<Probe>>) -> Probe {
     }
 }
 
+/// What helps a server that only needs more time.
+pub const NEEDS_LONGER: &str = "set `ready_timeout_s` in the settings if it needs longer";
+
 /// Asks again and again until the server accepts: how long that took.
 ///
 /// `server` names it in the error, which is [`Kind::Service`]: when it refuses us, at once; when `limit` has passed,
@@ -160,7 +163,8 @@ pub async fn await_ready<F: Future<Output = Probe>>(
         };
         if began.elapsed() + pause > limit {
             let waited = limit.as_secs_f64();
-            return Err(Error::new(Kind::Service, format!("{server} is not ready after {waited:.0} s")).because(why));
+            let what = format!("{server} is not ready after {waited:.0} s");
+            return Err(Error::new(Kind::Service, what).because(why).hint(NEEDS_LONGER));
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 5 / 4).min(LONGEST_PAUSE);

@@ -181,11 +181,18 @@ impl Record {
         Record { pending: None, ..self }
     }
 
-    /// The record of databases that are new, unless they are only gone on with.
+    /// The record where its databases are as they were before, or are about to be what they were about to be.
     #[must_use]
-    pub fn with_new_data(self, setup: SetUp) -> Record {
-        let goes_on = |data: &Data| matches!(&data.on, On::Snapshot(on) if on.kind == snapshot::Kind::Passing);
-        if self.pending.as_ref().is_some_and(goes_on) { self } else { Record { setup, ..self } }
+    pub fn with_data_of(self, before: &Record) -> Record {
+        Record { pending: before.pending.clone(), setup: before.setup.clone(), ..self }
+    }
+
+    /// The record of databases that are new to the sandbox, unless it only goes on with its own.
+    #[must_use]
+    pub fn with_new_data(self, setup: SetUp, is_established: bool) -> Record {
+        let is_frozen = |data: &Data| matches!(&data.on, On::Snapshot(on) if on.kind == snapshot::Kind::Passing);
+        let goes_on = is_established && self.pending.as_ref().is_some_and(is_frozen);
+        if goes_on { self } else { Record { setup, ..self } }
     }
 
     /// The record once a set-up has been run.

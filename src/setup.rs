@@ -129,7 +129,7 @@ impl Consent {
         Err(Error::new(Kind::Untrusted, "the set-up is one that nobody has allowed")
             .because(self.shown.join("\n"))
             .hint(format!("`sandbox trust {task}`, in a terminal, shows it and asks"))
-            .hint("`--no-setup` goes without"))
+            .hint(format!("`sandbox up --no-setup {task}` goes without")))
     }
 
     /// Notes that the user has consented.

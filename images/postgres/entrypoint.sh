@@ -40,15 +40,12 @@ for name in POSTGRES_PASSWORD POSTGRES_USER POSTGRES_DB POSTGRES_INITDB_ARGS; do
 	from_file "$name"
 done
 
-if [ "$(id -u)" = 0 ]; then
+if [ "$EUID" = 0 ]; then
 	mkdir -p "$PGDATA"
 	find "$PGDATA" ! -user postgres -exec chown postgres:postgres {} +
 	find /run/postgresql -maxdepth 0 ! -user postgres -exec chown postgres:postgres {} +
 	exec setpriv --reuid=postgres --regid=postgres --init-groups "$0" "$@"
 fi
-
-# The server refuses any other modes; a volume starts with the image's 1777.
-find "$PGDATA" -maxdepth 0 ! -perm 700 ! -perm 750 -exec chmod 700 {} + || :
 
 # Exists only while the cluster is being made, so that a start that was killed
 # half-way is begun anew instead of serving what it left.
@@ -114,6 +111,8 @@ make_cluster() {
 		echo 'an earlier initialisation was interrupted: starting it anew'
 		find "$PGDATA" -mindepth 1 -maxdepth 1 ! -name lost+found -exec rm -rf {} +
 	fi
+	# The server refuses any other modes; a volume starts with the image's 1777.
+	find "$PGDATA" -maxdepth 0 ! -perm 700 ! -perm 750 -exec chmod 700 {} + || :
 	entry=$(find "$PGDATA" -mindepth 1 -maxdepth 1 ! -name lost+found -print -quit)
 	[ -z "$entry" ] || die "$PGDATA holds files but no database (for one $entry)"
 	mkdir "$making"
@@ -146,6 +145,7 @@ make_cluster() {
 	sync "$PGDATA"
 }
 
+# Each program that is not run here is a start that is faster.
 if [ -e "$making" ] || [ ! -s "$PGDATA/PG_VERSION" ]; then
 	make_cluster "$@"
 fi

@@ -60,8 +60,11 @@ pub async fn take_down(task: Option<&str>, extent: Extent<'_>, dry_run: bool, co
 }
 
 fn report(task: &str, extent: Extent, before: &Observed, context: &Context) -> Result<()> {
-    let kept =
-        if before.volumes.is_empty() || extent == Extent::StackAndVolumes { "" } else { "; its databases are kept" };
+    let kept = match extent {
+        _ if before.volumes.is_empty() => "",
+        Extent::StackAndVolumes => "; its databases are gone",
+        _ => "; its databases are kept",
+    };
     let (word, text) = match extent {
         Extent::Stop => ("stopped", format!("{task} is stopped{kept}\n")),
         _ => ("down", format!("{task} is down{kept}\n")),

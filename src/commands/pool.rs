@@ -11,7 +11,6 @@ use crate::report;
 use crate::resolve;
 use crate::settings::Storage;
 use crate::snapshot::{Clone, Kind as SnapshotKind, Snapshot, is_pooled, tasks_of};
-use crate::storage::Kept;
 use crate::world::Real;
 
 /// What a pool may hold unless said otherwise: its file takes no more than what is in it.
@@ -22,7 +21,8 @@ const LEAST_BYTES: u64 = 512 << 20;
 
 /// Keep databases in a file system with reflinks: no query copies a file, whatever its size.
 ///
-/// The pool is XFS in one sparse file of the engine's, attached as a loop device. What is made from now on is in it, and saved
+/// The pool is XFS in one sparse file of the engine's, attached as a loop device; none is made where the engine's own storage has
+/// reflinks. What is made from now on is in it, and saved
 /// snapshots are put into it; sandboxes that stood elsewhere go on there until they are reset.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -92,16 +92,32 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
 async fn create(world: &Real<'_>, size: u64, context: &Context) -> Result<()> {
     let was_there = world.attach_pool().await?;
     if !was_there {
-        if let Some(Kept::Reflinks(name)) = Kept::look(world.engine, Storage::Auto).await? {
-            context.events.info(format!("the engine's own storage is on {name}, whose reflinks do the same as a pool"));
-        }
         world.create_pool(size, &Ticker::new(context.events.clone(), 0)).await?;
+    }
+    // With copies new sandboxes go on beginning with those outside.
+    if world.site.settings.storage == Storage::Auto {
+        let_go_of_prepared(world, context).await;
     }
     if !move_in(world, context).await? && was_there {
         return Err(Error::new(Kind::SnapshotExists, "there is a pool already")
             .hint("`sandbox pool show` shows it; `sandbox pool grow SIZE` makes it larger"));
     }
     show(world, context).await
+}
+
+/// Those outside are known by base snapshots that new sandboxes begin with no more: the next set-up makes others, in the pool. What
+/// sandboxes stand on stays until these are gone.
+async fn let_go_of_prepared(world: &Real<'_>, context: &Context) {
+    let gone = async {
+        let all = snapshot::all(world.engine).await?;
+        for snapshot in all.iter().filter(|it| it.kind == SnapshotKind::Prepared && !it.is_pooled()) {
+            world.remove_snapshot(snapshot).await?;
+        }
+        Ok::<(), Error>(())
+    };
+    if let Err(error) = gone.await {
+        context.events.warn(format!("what set-ups have made outside the pool is still there: {error}"));
+    }
 }
 
 /// Puts all saved snapshots into the pool that are elsewhere: also those that a run which was killed had left there. Whether

@@ -35,7 +35,7 @@ pub struct Args {
     /// Every sandbox of this repository
     #[arg(long, conflicts_with = "tasks")]
     all: bool,
-    /// Go on although work would be lost: all of it is moved into the trash, for `sandbox undo`
+    /// Go on although work would be lost: files and commits are moved into the trash, for `sandbox undo`; databases go
     #[arg(short, long)]
     force: bool,
     /// Leave the branch, as one of yours

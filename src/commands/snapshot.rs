@@ -2,7 +2,7 @@
 
 pub mod freeze;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
@@ -37,6 +37,7 @@ enum Verb {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "sandbox snapshot save [OPTIONS] [TASK] <NAME>")]
 struct SaveArgs {
     /// The task, which may be left out inside a sandbox's worktree; and what the snapshot is to be called
     #[arg(required = true, num_args = 1..=2, value_names = ["TASK", "NAME"], add = completions::tasks())]
@@ -78,7 +79,11 @@ async fn save(args: &SaveArgs, context: &Context) -> Result<()> {
     let name = checked_name(name)?;
     let named = task_name(task)?;
     let site = context.site()?;
-    let task = site.task(named.as_ref())?;
+    let task = site.task(named.as_ref()).map_err(|error| {
+        error.hint_if(
+            named.is_none().then(|| format!("`sandbox snapshot save {name} NAME` saves those of the task {name}")),
+        )
+    })?;
     let identity = site.get(&task)?.record.claim.identity;
     let engine = context.engine().await?;
     refuse_taken(&engine, &identity, &name).await?;
@@ -157,12 +162,12 @@ pub(super) async fn find(site: &Site, engine: &Engine, name: &str) -> Result<Sna
     if let Some(snapshot) = own.iter().find(|it| it.name.as_deref() == Some(name)) {
         return Ok(snapshot.clone());
     }
-    let names: Vec<&str> = own.iter().filter_map(|it| it.name.as_deref()).collect();
+    let names: BTreeSet<&str> = own.iter().filter_map(|it| it.name.as_deref()).collect();
     let error = Error::new(Kind::NoSuchSnapshot, format!("{} has no snapshot {name}", site.repo.name()));
     Err(if names.is_empty() {
         error.hint("`sandbox snapshot save TASK NAME` makes one")
     } else {
-        error.hint(format!("there are: {}", names.join(", ")))
+        error.hint(format!("there are: {}", Vec::from_iter(names).join(", ")))
     })
 }
 
@@ -260,10 +265,23 @@ async fn rm(args: &RmArgs, context: &Context) -> Result<()> {
     let site = context.site_anyway()?;
     let engine = context.engine().await?;
     let world = Real { engine: &engine, site: &site };
+    // Either all of them can go, or none does.
+    let (mut found, mut refused) = (Vec::new(), Vec::new());
+    for name in args.names.iter().collect::<BTreeSet<_>>() {
+        match removable(&world, name).await {
+            Ok(snapshot) => found.push((name, snapshot)),
+            Err(error) => refused.push(error),
+        }
+    }
+    Error::all(refused)?;
     let (mut removed, mut failed) = (Vec::new(), Vec::new());
-    for name in &args.names {
-        match remove(&world, name).await {
-            Ok(()) => removed.push(name),
+    for (name, snapshot) in found {
+        match world.remove_snapshot(&snapshot).await {
+            Ok(true) => removed.push(name),
+            Ok(false) => failed.push(match tasks_on(&engine, &snapshot).await {
+                Ok(tasks) => in_use(name, &tasks),
+                Err(error) => error,
+            }),
             Err(error) => failed.push(error),
         }
     }
@@ -279,21 +297,42 @@ async fn rm(args: &RmArgs, context: &Context) -> Result<()> {
     Error::all(failed)
 }
 
-async fn remove(world: &Real<'_>, name: &str) -> Result<()> {
+/// The snapshot of a name, on which nobody stands.
+async fn removable(world: &Real<'_>, name: &str) -> Result<Snapshot> {
     let snapshot = match find(world.site, world.engine, name).await {
         Err(error) if error.kind() == Kind::NoSuchSnapshot => {
             // By what `ls --all --quiet` calls one that has no name.
-            let unnamed = of_site(world.site, all(world.engine).await?, SnapshotKind::Prepared)?;
+            let every = all(world.engine).await?;
+            if every.iter().any(|it| it.kind == SnapshotKind::Base && short(&it.key) == name) {
+                return Err(Error::new(
+                    Kind::SnapshotInUse,
+                    format!("{name} is a base snapshot, which new sandboxes begin with"),
+                )
+                .hint("`sandbox gc` removes those that are of no use any more"));
+            }
+            let unnamed = of_site(world.site, every, SnapshotKind::Prepared)?;
             unnamed.into_iter().find(|it| short(&it.key) == name).ok_or(error)?
         }
         found => found?,
     };
-    if world.remove_snapshot(&snapshot).await? {
-        return Ok(());
-    }
-    let standing = world.engine.volumes(&[(labels::LAYERS, None)]).await?;
-    let tasks: Vec<String> = tasks_of(&standing, |clone| snapshot.is_below(clone)).into_iter().collect();
-    let verb = if tasks.len() == 1 { "stands" } else { "stand" };
-    Err(Error::new(Kind::SnapshotInUse, format!("the snapshot {name} stays: {} {verb} on it", tasks.join(", ")))
-        .hint("`sandbox reset --fresh TASK` gives a sandbox new databases; `sandbox rm TASK` removes it"))
+    let tasks = tasks_on(world.engine, &snapshot).await?;
+    if tasks.is_empty() { Ok(snapshot) } else { Err(in_use(name, &tasks)) }
+}
+
+/// The tasks whose sandboxes stand on a snapshot, wherever it is: one that is on its way into the pool is in two places.
+async fn tasks_on(engine: &Engine, snapshot: &Snapshot) -> Result<Vec<String>> {
+    let standing = engine.volumes(&[(labels::LAYERS, None)]).await?;
+    let everywhere = snapshot.everywhere(&standing);
+    Ok(tasks_of(&standing, |clone| everywhere.iter().any(|it| it.is_below(clone))).into_iter().collect())
+}
+
+fn in_use(name: &str, tasks: &[String]) -> Error {
+    let who = match tasks {
+        // It is gone by now.
+        [] => "a sandbox stood".to_owned(),
+        [task] => format!("{task} stands"),
+        _ => format!("{} stand", tasks.join(", ")),
+    };
+    Error::new(Kind::SnapshotInUse, format!("the snapshot {name} stays: {who} on it"))
+        .hint("`sandbox reset --fresh TASK` gives a sandbox new databases; `sandbox rm TASK` removes it")
 }

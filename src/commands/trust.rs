@@ -1,6 +1,6 @@
 //! `sandbox trust [TASK]`
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Context, completions, task_name};
 use crate::error::{Error, Kind, Result};
@@ -41,17 +41,29 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
     let consent = setup.consent(&site, &ground).await?;
     let list = format!("  {}\n", consent.shown.join("\n  "));
     if !consent.is_given(&site)? {
-        report::narrate(&format!("in each new sandbox of {}, this is to be run as you:\n{list}", site.repo.name()));
-        match report::confirmed("Allow that?") {
+        let asked = format!("in each new sandbox of {}, this is to be run as you:\n{list}", site.repo.name());
+        match answer(context, &asked) {
             Some(true) => consent.give(&site)?,
-            Some(false) => return said(context, &consent.shown, false, "not allowed\n"),
+            Some(false) => return Err(Error::new(Kind::Untrusted, "it is not allowed, as you said")),
             None => {
+                if context.globals.json {
+                    report::document("trust", &document(&consent.shown, false))?;
+                }
                 return Err(Error::new(Kind::Untrusted, "consent is read from a terminal alone")
-                    .hint("run `sandbox trust` in a terminal"));
+                    .hint("run `sandbox trust` in a terminal, without --json"));
             }
         }
     }
     said(context, &consent.shown, true, &format!("allowed in sandboxes of {}:\n{list}", site.repo.name()))
+}
+
+/// What a person says to it. A program is not asked.
+fn answer(context: &Context, asked: &str) -> Option<bool> {
+    if context.globals.json {
+        return None;
+    }
+    report::narrate(asked);
+    report::confirmed("Allow that?")
 }
 
 /// One that is named, or the one that we stand in; else any that would begin at the default branch.
@@ -64,7 +76,11 @@ fn task(args: &Args, site: &Site) -> Result<TaskName> {
 
 fn said(context: &Context, shown: &[String], is_allowed: bool, text: &str) -> Result<()> {
     if context.globals.json {
-        return report::document("trust", &json!({ "setup": shown, "allowed": is_allowed }));
+        return report::document("trust", &document(shown, is_allowed));
     }
     report::data(text)
+}
+
+fn document(shown: &[String], is_allowed: bool) -> Value {
+    json!({ "setup": shown, "allowed": is_allowed })
 }

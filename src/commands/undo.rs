@@ -51,9 +51,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<()> {
         let engine = context.engine().await?;
         let lock = context.hold(&site, &engine, &site.identity(&task)?, "up").await?;
         let ask = Ask::again(task.clone());
-        let result = up::bring_up(&site, &engine, &ask, context).await;
+        let result = Box::pin(up::bring_up_from(&site, &engine, up::Source::Usual, ask, false, context)).await;
         lock.let_go(&result);
-        result?;
+        let place = entry.worktree.display();
+        result.map_err(|error| error.hint(format!("{task} is back, in {place}: `sandbox up {task}` goes on")))?;
     }
     answer(entry, &back, args.up, context)
 }

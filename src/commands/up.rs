@@ -1,28 +1,29 @@
 //! `sandbox up TASK`
 
+mod back;
 mod prepared;
+mod shape;
 mod source;
-
-use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
 use super::{Context, completions, task_name};
 use crate::apply::{World, apply};
 use crate::converge::{Converged, Learnt, converge};
-use crate::engine::{Engine, Volume, labels};
+use crate::engine::Engine;
 use crate::error::Result;
 use crate::git::BranchSource;
 use crate::moment;
 use crate::plan::{Desired, reconcile};
-use crate::record::Stage;
+use crate::record::{SetUp, Stage};
 use crate::report;
 use crate::resolve::{self, Ask, COMPOSE_FILE, Expiry, Ground};
 use crate::setup::Setup;
 use crate::site::Site;
-use crate::task::{Identity, TaskName};
+use crate::task::Identity;
 use crate::world::Real;
-use source::Source;
+pub use back::{Back, take_back_data};
+pub(super) use source::Source;
 
 /// Bring a task's sandbox up.
 #[derive(Debug, clap::Args)]
@@ -90,7 +91,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     let ask = Ask { task, from: args.from, renumber, expiry: args.ttl, data: None, no_setup };
     let engine = context.engine().await?;
     if args.dry_run {
-        return Box::pin(plan_from(&site, &engine, source, ask, context)).await;
+        return Box::pin(plan_from(&site, &engine, source, ask, args.setup, context)).await;
     }
     let identity = site.identity(&ask.task)?;
     let lock = context.hold(&site, &engine, &identity, "up").await?;
@@ -104,19 +105,31 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
 }
 
 /// Prints what would be done, with the databases that it would begin with.
-async fn plan_from(site: &Site, engine: &Engine, source: Source, ask: Ask, context: &Context) -> Result<()> {
+async fn plan_from(
+    site: &Site,
+    engine: &Engine,
+    source: Source,
+    ask: Ask,
+    is_wanted: bool,
+    context: &Context,
+) -> Result<()> {
     let ground = look_at_ground(site, engine, &ask, context).await?;
     let source = match Setup::of(site).filter(|_| !ask.no_setup) {
         Some(setup) => prepared::look(site, engine, source, &ask, &ground, &setup, context).await?.0,
         None => source,
     };
     let data = source.planned(site, engine, &ask.task, context).await?;
+    if data.is_some()
+        && let Some(words) = source.in_words(site, engine).await?
+    {
+        context.events.info(words);
+    }
     let desired = decided_on(site, engine, &Ask { data, ..ask }, &ground, context).await?;
-    print_plan(site, engine, &desired, context).await
+    print_plan(site, engine, &desired, &ground, is_wanted, context).await
 }
 
 /// Brings it up with the databases that it is to begin with, and runs the set-up in it.
-async fn bring_up_from(
+pub(super) async fn bring_up_from(
     site: &Site,
     engine: &Engine,
     source: Source,
@@ -125,19 +138,23 @@ async fn bring_up_from(
     context: &Context,
 ) -> Result<Converged> {
     let Some(setup) = Setup::of(site).filter(|_| !ask.no_setup) else {
+        if is_wanted {
+            context.events.info("there is no set-up to be run: `setup` in the settings names its commands");
+        }
         return source.bring_up(site, engine, ask, None, context).await;
     };
     let known = site.find(&ask.task)?.map(|sandbox| sandbox.record);
     let is_due =
         is_wanted || known.as_ref().is_none_or(|record| record.stage < Stage::Established || Setup::is_due(record));
     if !is_due {
-        if known.as_ref().is_some_and(|record| setup.has_changed(record)) {
-            let task = &ask.task;
+        let mut converged = source.bring_up(site, engine, ask, None, context).await?;
+        let record = &converged.desired.record;
+        if setup.has_changed(record) {
+            let task = &record.claim.identity.task;
             context
                 .events
                 .info(format!("the set-up is another than was run here: `sandbox up --setup {task}` runs it"));
         }
-        let mut converged = source.bring_up(site, engine, ask, None, context).await?;
         let how = Run { is_wanted, is_allowed: false };
         converged.steps += run_setup(site, engine, &converged.desired, &setup, how, context).await?;
         return Ok(converged);
@@ -151,10 +168,15 @@ async fn bring_up_from(
         Some(shaped) => shaped.may_be_kept(site, &converged.desired).await,
         None => false,
     };
+    if known.is_none() && converged.desired.record.setup == SetUp::NotAsked && !is_wanted {
+        let task = &converged.desired.record.claim.identity.task;
+        let why = "its databases were there before, so the set-up is not run";
+        context.events.info(format!("{why}: `sandbox up --setup {task}` runs it"));
+    }
     let how = Run { is_wanted, is_allowed: true };
     converged.steps += run_setup(site, engine, &converged.desired, &setup, how, context).await?;
     if let Some(shaped) = shaped.filter(|_| may_be_kept) {
-        prepared::keep(site, engine, &converged.desired, &setup, shaped, context).await?;
+        prepared::keep(site, engine, &converged.desired, shaped, context).await?;
     }
     Ok(converged)
 }
@@ -189,10 +211,37 @@ pub(super) async fn run_setup(
     }
     let plan = setup.plan(desired);
     let outcome = apply(&Real { engine, site }, &plan, &context.events, context.stop.clone()).await;
+    let is_new = desired.stack.has_new_data();
+    let bears = || {
+        format!(
+            "it ran on databases that were not empty, which its commands must bear: `sandbox reset --fresh {task}` begins without"
+        )
+    };
     outcome.into_result().map_err(|error| {
-        error.hint(format!("{task} is up: `sandbox up {task}` runs the set-up again, with `--no-setup` it is left out"))
+        let next = format!(
+            "{task} is up: `sandbox up --setup {task}` runs the set-up again, with `--no-setup` it is left out"
+        );
+        error.hint(next).hint_if((!is_new).then(bears))
     })?;
     Ok(plan.steps.len())
+}
+
+/// Says which data has begun anew although nobody asked for that here.
+fn say_bereft(desired: &Desired, context: &Context) {
+    let is_bereft = |service: &&str| desired.bereft.iter().any(|it| it == service);
+    let clones = desired.stack.clones.iter();
+    let (gone, there): (Vec<&str>, Vec<&str>) = clones.map(|it| it.service.as_str()).partition(is_bereft);
+    match (&*gone, &*there) {
+        ([], _) => {}
+        (_, []) => context.events.info("the databases were gone: they are new"),
+        _ => context.events.warn(format!(
+            "the data of {} was gone and is new, that of {} is as it was: `sandbox reset --fresh {}` gives it new data \
+             of both",
+            gone.join(" and "),
+            there.join(" and "),
+            desired.record.claim.identity.task
+        )),
+    }
 }
 
 /// Where the claims cannot be read, this run has entered none.
@@ -226,29 +275,13 @@ async fn bring_up_on(site: &Site, engine: &Engine, ask: &Ask, ground: &Ground, c
     let world = Real { engine, site };
     let resolve = async |learnt: &Learnt| resolve::resolve(site, engine, ask, ground, learnt, &context.events).await;
     let converged = Box::pin(converge(&world, resolve, &context.events, &context.stop)).await?;
+    say_bereft(&converged.desired, context);
     if let (BranchSource::New { name, at }, None) = (&ground.branch, &ask.from) {
         let base = site.repo.base_for_new_branch().ok().filter(|base| base.commit == *at);
         let from = base.map_or_else(|| at.short().to_owned(), |base| format!("{} ({})", base.from, at.short()));
         context.events.info(format!("the new branch {name} began at {from}"));
     }
     Ok(converged)
-}
-
-/// Goes back to the databases that a sandbox had, after a failure to replace them, where all of them still stand and none of those to
-/// come does. Whether it could. The caller holds the sandbox.
-pub async fn take_back_data(site: &Site, engine: &Engine, task: &TaskName) -> Result<bool> {
-    let Some(sandbox) = site.find(task)? else { return Ok(false) };
-    let Some(pending) = &sandbox.record.pending else { return Ok(false) };
-    let own = engine.volumes(&labels::of(&sandbox.record.claim.identity)).await?;
-    let is_data = |volume: &&Volume| volume.labels.contains_key(labels::compose::VOLUME);
-    let there: BTreeSet<String> = own.iter().filter(is_data).map(|volume| volume.name.clone()).collect();
-    let replaced: BTreeSet<String> =
-        own.iter().map(|volume| volume.name.clone()).filter(|name| pending.replace.contains(name)).collect();
-    if pending.replace.is_empty() || replaced != pending.replace || !there.is_subset(&pending.replace) {
-        return Ok(false);
-    }
-    sandbox.record.clone().settled().write(&sandbox.worktree.admin_dir)?;
-    Ok(true)
 }
 
 /// Whether it could be brought up, as far as can be told without doing anything.
@@ -273,14 +306,27 @@ async fn look_at_ground(site: &Site, engine: &Engine, ask: &Ask, context: &Conte
 
 /// Prints what would be done.
 pub async fn plan(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> Result<()> {
-    print_plan(site, engine, &decided(site, engine, ask, context).await?, context).await
+    let ground = look_at_ground(site, engine, ask, context).await?;
+    let desired = decided_on(site, engine, ask, &ground, context).await?;
+    print_plan(site, engine, &desired, &ground, false, context).await
 }
 
-async fn print_plan(site: &Site, engine: &Engine, desired: &Desired, context: &Context) -> Result<()> {
+async fn print_plan(
+    site: &Site,
+    engine: &Engine,
+    desired: &Desired,
+    ground: &Ground,
+    is_wanted: bool,
+    context: &Context,
+) -> Result<()> {
     let observed = Real { engine, site }.observe(&desired.scope()).await?;
     let mut plan = reconcile(desired, &observed);
-    if let Some(setup) = Setup::of(site).filter(|_| Setup::is_due(&desired.record)) {
+    if let Some(setup) = Setup::of(site).filter(|_| is_wanted || Setup::is_due(&desired.record)) {
         setup.add_to(&mut plan, desired);
+        let task = &desired.record.claim.identity.task;
+        if !setup.consent(site, ground).await?.is_given(site)? {
+            context.events.info(format!("nobody has allowed the set-up yet: `sandbox trust {task}` asks"));
+        }
     }
     context.dry_run(&[plan])
 }

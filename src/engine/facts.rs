@@ -3,8 +3,12 @@
 use super::{
     deadline,
     docker::{Engine, bounded},
+    failure::DISK_FULL,
 };
 use crate::error::Result;
+
+/// With less room on what they write to servers do not start.
+pub(crate) const LITTLE_ROOM: u64 = 16 << 20;
 
 /// An engine's own account of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +39,13 @@ impl Engine {
     /// What the engine says of itself. Some 10 ms: it runs `runc` and `docker-init` to answer, so it is asked once.
     pub async fn facts(&self) -> Result<&Facts> {
         self.shared.facts.get_or_try_init(|| self.ask_facts()).await
+    }
+
+    /// What helps where its disk has no room left, as far as that is to be seen from here.
+    pub(crate) async fn disk_full(&self) -> Option<&'static str> {
+        let facts = self.facts().await.ok()?;
+        let free = rustix::fs::statvfs(&*facts.root_dir).ok()?;
+        (free.f_bavail * free.f_frsize < LITTLE_ROOM).then_some(DISK_FULL)
     }
 
     async fn ask_facts(&self) -> Result<Facts> {

@@ -10,8 +10,18 @@ use bollard::errors::Error as Bollard;
 use crate::error::{Error, Kind};
 
 /// What helps where the engine's disk is full.
-const DISK_FULL: &str = "the engine's disk is full: `docker system df` says with what; `sandbox gc` takes what sandboxes have left, \
-                         and `sandbox pool trim` gives back what is free in a pool";
+pub(super) const DISK_FULL: &str = "the engine's disk is full: `docker system df` says with what; `sandbox gc` takes what sandboxes have left, \
+                         and `sandbox pool trim` gives back what is free in a pool; or the pool is, as `sandbox pool show` says";
+
+/// What helps where the kernel's words for a full disk are among somebody's.
+pub(crate) fn disk_full(said: &str) -> Option<&'static str> {
+    // A server says it of its shared memory too, which is none of the disk.
+    let is_full = |line: &str| {
+        let line = line.to_ascii_lowercase();
+        line.contains("no space left on device") && !line.contains("shared memory")
+    };
+    said.lines().any(is_full).then_some(DISK_FULL)
+}
 
 /// Why one request did not do what it was to do.
 #[derive(Debug)]
@@ -88,9 +98,8 @@ impl Failure {
     pub(super) fn into_error_of(self, refused: Kind, act: &str) -> Error {
         match self {
             Failure::Refused { message, .. } => {
-                let is_full = message.contains("no space left on device");
-                let error = Error::new(refused, act).because(message);
-                if is_full { error.hint(DISK_FULL) } else { error }
+                let hint = disk_full(&message);
+                Error::new(refused, act).because(message).hint_if(hint)
             }
             Failure::TimedOut(limit) => {
                 Error::new(Kind::NoAnswer, format!("{act}: no answer from the engine within {} s", limit.as_secs()))

@@ -67,6 +67,8 @@ pub use details::Details;
 pub use docker::Engine;
 pub use exec::{Captured, ExecSpec, Streams};
 pub use facts::Facts;
+pub(crate) use facts::LITTLE_ROOM;
+pub(crate) use failure::disk_full;
 pub use frames::Source;
 pub use image::{Image, RemoveImage};
 pub use lifecycle::{Exit, Start};

@@ -121,9 +121,8 @@ impl Repo {
     }
 
     fn customary_branch(&self, store: &Store, remote: Option<&str>) -> Result<Option<String>> {
-        let configured = self.git().args(["config", "--get", "init.defaultBranch"]).run_blocking()?;
-        let configured = String::from_utf8_lossy(&configured.stdout).trim().to_owned();
-        for name in std::iter::once(&*configured).chain(CUSTOMARY).filter(|name| !name.is_empty()) {
+        let configured = self.configured_branch()?;
+        for name in std::iter::once(configured).chain(CUSTOMARY).filter(|name| !name.is_empty()) {
             let here = if self.made_at(name)?.is_none() { store.commit(&format!("refs/heads/{name}"))? } else { None };
             let there = remote.map(|remote| store.commit(&format!("refs/remotes/{remote}/{name}"))).transpose()?;
             if here.or(there.flatten()).is_some() {

@@ -7,7 +7,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use git2::{Repository, RepositoryOpenFlags};
 
@@ -18,6 +18,8 @@ use crate::error::{Error, Kind, Result};
 #[derive(Clone, Debug)]
 pub struct Repo {
     layout: Arc<Layout>,
+    /// Asked of git once, for it is asked by several, and a program costs more than all that is read here.
+    configured_branch: Arc<OnceLock<String>>,
 }
 
 /// Where things lie. All paths are canonical.
@@ -51,7 +53,17 @@ impl Repo {
             Err(_) => find_by_program(&cwd)?,
         };
         let layout = Layout::of(found, &cwd).map_err(|e| Error::new(Kind::Repository, what()).because(e))?;
-        Ok(Repo { layout: Arc::new(layout) })
+        Ok(Repo { layout: Arc::new(layout), configured_branch: Arc::default() })
+    }
+
+    /// What `init.defaultBranch` says, or nothing.
+    pub(super) fn configured_branch(&self) -> Result<&str> {
+        if let Some(known) = self.configured_branch.get() {
+            return Ok(known);
+        }
+        let said = self.git().args(["config", "--get", "init.defaultBranch"]).run_blocking()?;
+        let name = String::from_utf8_lossy(&said.stdout).trim().to_owned();
+        Ok(self.configured_branch.get_or_init(|| name))
     }
 
     /// The git directory that all worktrees share, canonical: the repository's identity.

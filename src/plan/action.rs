@@ -89,6 +89,8 @@ pub enum Action {
     Flush {
         /// The service.
         service: String,
+        /// Its container, by name.
+        container: String,
         /// How it is reached.
         question: Question,
     },

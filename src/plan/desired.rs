@@ -7,7 +7,7 @@ use super::observed::Scope;
 use crate::engine::{ContainerSpec, NetworkSpec, VolumeSpec};
 use crate::git::AddWorktree;
 use crate::record::Record;
-use crate::snapshot::BaseWanted;
+use crate::snapshot::{BaseWanted, is_upper};
 
 /// A sandbox as it should be.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Desired {
     pub stack: Stack,
     /// Whether more can be decided once the images are here: which snapshots the data is to stand on.
     pub awaits_images: bool,
+    /// The services whose data was there, and is gone.
+    pub bereft: Vec<String>,
     /// Whether nothing of it was there before whoever brings it up began: nobody has had what runs so far.
     pub is_unused: bool,
 }
@@ -118,6 +120,14 @@ impl CloneWanted {
     #[must_use]
     pub fn is_copied(&self) -> bool {
         matches!(self.content, Content::Copy(_))
+    }
+}
+
+impl Stack {
+    /// Whether its databases begin with what their servers make of nothing.
+    #[must_use]
+    pub fn has_new_data(&self) -> bool {
+        self.clones.iter().flat_map(|clone| &clone.layers).all(|layer| !is_upper(layer))
     }
 }
 

@@ -3,7 +3,7 @@
 //! PURE. Everything that can overlap does: a step stands only on the steps whose work it needs. Some orders are there for
 //! safety rather than need. Images come first, since one that is not to be had should leave nothing half-made; then the
 //! claim, before anything that bears its numbers. The record, which holds the password, is on disk before any container
-//! that was given it.
+//! that was given it. What serves is ended only once all volumes are there: where one cannot be made, it goes on.
 
 mod networks;
 mod volumes;
@@ -33,9 +33,9 @@ pub fn reconcile(desired: &Desired, observed: &Observed) -> Plan {
     planner.claim();
     planner.worktree();
     planner.files();
+    planner.volumes();
     planner.strays();
     planner.networks();
-    planner.volumes();
     for service in &desired.stack.services {
         planner.service(service);
     }
@@ -264,15 +264,14 @@ impl<'a> Planner<'a> {
     /// nobody can have given it anything: one that is only just starting hears no signal until its time is over.
     fn clear(&mut self, container: &'a ContainerSeen, because: &Cause, gently: bool) {
         if self.on(Made::Cleared(&container.id)).is_none() {
-            let claim = self.on(Made::Claim);
+            let volumes = self.desired.stack.volumes.iter().map(|volume| self.on(Made::Volume(&volume.name)));
+            let mut after: Vec<Option<StepId>> = [self.on(Made::Claim)].into_iter().chain(volumes).collect();
             let gently = gently && !self.desired.is_unused;
-            let stopped = if gently && container.run.has_process() {
+            if gently && container.run.has_process() {
                 let stop = Action::StopContainer { id: container.id.clone(), name: container.name.clone() };
-                self.add(stop, because.clone(), &[claim])
-            } else {
-                claim
-            };
-            let step = self.remove(container, because.clone(), &[stopped]);
+                after = vec![self.add(stop, because.clone(), &after)];
+            }
+            let step = self.remove(container, because.clone(), &after);
             self.note(Made::Cleared(&container.id), step);
         }
     }

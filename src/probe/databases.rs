@@ -121,6 +121,20 @@ pub async fn create_databases(addr: SocketAddr, user: &str, password: &str, name
     Ok(())
 }
 
+/// How many bytes all databases of a server are.
+///
+/// Errors: [`Kind::Service`].
+pub async fn databases_size(addr: SocketAddr, user: &str, password: &str) -> Result<u64> {
+    let act = || format!("cannot ask Postgres at {addr} how much it holds");
+    let asked = async {
+        let client = connect(addr, user, password).await?;
+        client.query_one("SELECT sum(pg_database_size(oid))::bigint FROM pg_database", &[]).await?.try_get::<_, i64>(0)
+    };
+    let late = |_| Error::new(Kind::Service, act()).because("no answer from the server in time");
+    let size = timeout(ASK, asked).await.map_err(late)?.map_err(|error| failed(act(), error))?;
+    Ok(u64::try_from(size).unwrap_or_default())
+}
+
 /// Leaves a role without a password: from then on none opens the server to it.
 ///
 /// Errors: [`Kind::Service`].

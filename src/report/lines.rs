@@ -40,7 +40,10 @@ impl Lines {
                 Some(format!("{}: {}", self.title(*step), amount(*done, *total, unit, message)))
             }
             Event::Finished { step, elapsed_ms } => Some(format!("{} ({})", self.title(*step), seconds(*elapsed_ms))),
-            Event::Failed { step, error } => Some(format!("failed to {}: {error}", self.title(*step))),
+            // What a program wrote before it failed belongs to the error that the command ends with.
+            Event::Failed { step, error } => {
+                Some(format!("failed to {}: {}", self.title(*step), error.lines().next().unwrap_or_default()))
+            }
             Event::Deferred { step, why } => {
                 Some(format!("could not {}, looking for another way: {why}", self.title(*step)))
             }

@@ -44,8 +44,10 @@ pub(super) struct Clones {
     names: BTreeMap<String, String>,
     /// The sandbox's own volumes in whose place others came, or come.
     pub(super) superseded: Vec<String>,
-    /// Whether any are yet to be made.
-    pub(super) makes_new: bool,
+    /// Whether a set-up has yet to see the databases: there are new ones. A cache alone is nothing to it, unless there is nothing else.
+    pub(super) are_new: bool,
+    /// The services that have no data, and for which none is pending.
+    pub(super) bereft: Vec<String>,
     /// Whether the engine cannot mount overlays on its own storage.
     no_overlays: bool,
     /// Whether more can be decided once the images are here.
@@ -62,6 +64,11 @@ struct DataVolume<'a> {
 }
 
 impl DataVolume<'_> {
+    /// Whether its service has databases that are made by name.
+    fn has_databases(&self) -> bool {
+        self.its.x_sandbox.as_ref().is_some_and(|it| !it.databases.is_empty())
+    }
+
     /// Standing where it does, or is to.
     fn on(&self, clone: Clone) -> Standpoint {
         let (service, volume) = (self.service.to_owned(), self.volume.to_owned());
@@ -111,9 +118,14 @@ pub(super) async fn choose(
             _ => missing.push(volume),
         }
     }
-    clones.makes_new = !missing.is_empty();
+    let makes_any = !missing.is_empty();
+    let all = || data_volumes(project);
+    clones.are_new = missing.iter().any(DataVolume::has_databases) || makes_any && !all().any(|it| it.has_databases());
+    if record.pending.is_none() {
+        clones.bereft = missing.iter().map(|it| it.service.to_owned()).collect();
+    }
     clones.no_overlays = seen.refused;
-    if clones.makes_new {
+    if makes_any {
         let maker = Maker { engine, record, ground, learnt, data, seen: &seen };
         maker.make(missing, &mut clones).await?;
     }

@@ -125,11 +125,12 @@ pub async fn resolve(
     image::choose(engine, &record, &mut project, learnt).await?;
     record.images = images(&project);
     record.dependencies = site.settings.dependencies;
+    let is_established = known.is_some_and(|known| known.stage == Stage::Established);
     let clones =
         clones::choose(engine, &record, &project, ground, learnt, ask.data.is_some(), site.settings.storage).await?;
     let is_owed = !site.settings.setup.is_empty() && !ask.no_setup;
-    if clones.makes_new {
-        record = record.with_new_data(if is_owed { SetUp::Owed } else { SetUp::NotAsked });
+    if clones.are_new {
+        record = record.with_new_data(if is_owed { SetUp::Owed } else { SetUp::NotAsked }, is_established);
     } else if ask.no_setup && record.setup == SetUp::Owed {
         record.setup = SetUp::NotAsked;
     }
@@ -143,14 +144,16 @@ pub async fn resolve(
     ];
     let mut stack = stack::lower(&project, &record, &path)?;
     let awaits_images = clones.awaits_images;
+    let bereft = if is_established { clones.bereft.clone() } else { Vec::new() };
     clones.put_onto(&mut stack, &record);
-    if known.is_some_and(|known| known.stage == Stage::Established && known.claim.slot == record.claim.slot) {
+    if is_established && known.is_some_and(|known| known.claim.slot == record.claim.slot) {
         numbers::refuse_taken(&record, &path, &stack)?;
     }
     Ok(Desired {
         excludes: excludes(&record),
         stack,
         awaits_images,
+        bereft: learnt.bereft.clone().unwrap_or(bereft),
         is_unused: learnt.is_unused,
         worktree: AddWorktree { path, branch: ground.branch.clone() },
         record,

@@ -70,7 +70,7 @@ const REGENERABLE: [&str; 46] = [
 ];
 
 /// Migrations, schemas, seeds, and the lock files that say what applies them, in the words of `.gitignore`.
-const DATA_FILES: [&str; 27] = [
+const DATA_FILES: [&str; 32] = [
     "*migrate/",
     "migration/",
     "migrations/",
@@ -79,6 +79,8 @@ const DATA_FILES: [&str; 27] = [
     "*structure.sql",
     "schema.sql",
     "seeds*",
+    "**/prisma/seed.*",
+    "seeders/",
     "*.prisma",
     "alembic/",
     "alembic.ini",
@@ -98,6 +100,9 @@ const DATA_FILES: [&str; 27] = [
     "mix.lock",
     "composer.lock",
     "go.sum",
+    "Cargo.lock",
+    "Pipfile.lock",
+    "bun.lock*",
 ];
 
 /// Everything that can be set, with every default taken.

@@ -170,35 +170,45 @@ fn mounted(mount: &MountSpec, target: &str, layer: &str) -> Option<MountSpec> {
 mod tests {
     use super::*;
 
-    fn key(environment: &[(&str, &str)], command: &[&str]) -> String {
-        let environment = environment.iter().map(|(name, value)| ((*name).into(), Some((*value).into()))).collect();
-        let command = command.iter().map(|&word| word.to_owned()).collect();
-        let (user, entrypoint) = (None, None);
+    fn variables(password: &str, locale: &str) -> BTreeMap<String, Option<String>> {
+        [("PASSWORD", password), ("LOCALE", locale)].map(|(name, value)| (name.into(), Some(value.into()))).into()
+    }
+
+    #[test]
+    fn what_shapes_the_data_changes_the_key_and_the_password_does_not() {
+        let (own, others) = (variables("s3cret", "C"), variables("0ther", "C"));
+        let (fixed, elsewhere) = (variables("fixed", "C"), variables("s3cret", "de"));
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        let (command, longer) = (words(&["postgres"]), words(&["postgres", "-c", "x=1"]));
+        let user = "999".to_owned();
         let shape = Shape {
             image_id: "sha256:1",
             target: "/data",
             databases: 2,
             pooled: false,
-            environment: &environment,
+            environment: &own,
             own_password: "s3cret",
-            user,
-            entrypoint,
+            user: None,
+            entrypoint: None,
             command: Some(&command),
         };
-        shape.key()
-    }
-
-    #[test]
-    fn what_shapes_the_data_changes_the_key_and_the_password_does_not() {
-        let one = key(&[("PASSWORD", "s3cret"), ("LOCALE", "C")], &["postgres"]);
+        let one = shape.key();
         assert_eq!(one.len(), 64);
-        assert_eq!(one, key(&[("PASSWORD", "s3cret"), ("LOCALE", "C")], &["postgres"]));
-        for other in [
-            key(&[("PASSWORD", "fixed"), ("LOCALE", "C")], &["postgres"]),
-            key(&[("PASSWORD", "s3cret"), ("LOCALE", "de")], &["postgres"]),
-            key(&[("PASSWORD", "s3cret"), ("LOCALE", "C")], &["postgres", "-c", "x=1"]),
-        ] {
-            assert_ne!(one, other);
+        assert_eq!(one, Shape { environment: &others, own_password: "0ther", ..shape }.key());
+        let different = [
+            Shape { image_id: "sha256:2", ..shape },
+            Shape { target: "/elsewhere", ..shape },
+            Shape { databases: 3, ..shape },
+            Shape { pooled: true, ..shape },
+            Shape { environment: &fixed, ..shape },
+            Shape { environment: &elsewhere, ..shape },
+            Shape { user: Some(&user), ..shape },
+            Shape { entrypoint: Some(&command), ..shape },
+            Shape { command: Some(&longer), ..shape },
+            Shape { command: None, ..shape },
+        ];
+        for other in different {
+            assert_ne!(one, other.key(), "{other:?}");
         }
     }
 }

@@ -188,6 +188,14 @@ impl Snapshot {
         self.frozen.iter().find(|frozen| frozen.volume == volume)
     }
 
+    /// All that it is among volumes that name layers: on its way into the pool it is in two places. None where another of that name
+    /// has come in its place.
+    #[must_use]
+    pub fn everywhere(&self, standing: &[Volume]) -> Vec<Snapshot> {
+        let is_it = |it: &Snapshot| it.key == self.key && it.created == self.created;
+        standing.iter().filter_map(Snapshot::of).filter(is_it).collect()
+    }
+
     /// Whether a clone stands on it, and not only on what is below it.
     #[must_use]
     pub fn is_below(&self, clone: &Clone) -> bool {

@@ -101,7 +101,7 @@ impl Real<'_> {
 
     /// The bytes that volumes take on the disk, by their names.
     pub async fn sizes_of(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, u64>> {
-        snapshots::sizes_of(self.engine, names).await
+        snapshots::sizes_of(self, names).await
     }
 
     /// Takes away what sandboxes have written that are gone, where nobody stands on it.

@@ -40,7 +40,9 @@ pub(super) async fn perform(world: &Real<'_>, action: &Action, ticker: &Ticker) 
         Action::MakeBase(base) => snapshots::make_base(world, base, ticker).await,
         Action::MakeUpper(spec) => snapshots::make_upper(world, spec, ticker).await,
         Action::Flatten(spec) => Ok(snapshots::flatten(world, spec, ticker).await?),
-        Action::Flush { question, .. } => Ok(snapshots::flush(question).await?),
+        Action::Flush { service, container, question } => {
+            Ok(snapshots::flush(world, service, container, question).await?)
+        }
         Action::Freeze { service, container, question } => {
             Ok(snapshots::freeze(world, service, container, question).await?)
         }

@@ -8,22 +8,30 @@
 
 use std::collections::BTreeMap;
 
-use super::snapshots::COUNTING;
 use super::{Real, throw_away};
 use crate::apply::Setback;
 use crate::catalog;
-use crate::engine::{ContainerSpec, CreateContainer, Engine, Exit, MountKind, MountSpec, State, VolumeSpec, labels};
+use crate::engine::{
+    ContainerSpec, CreateContainer, Engine, Exit, LITTLE_ROOM, MountKind, MountSpec, State, VolumeSpec, disk_full,
+    labels,
+};
 use crate::error::{Error, Kind, Result};
 use crate::event::Ticker;
 use crate::images;
 use crate::locks::Lock;
-use crate::snapshot::{POOL, is_pooled};
+use crate::snapshot::{self, POOL, is_pooled};
 
 /// The volume with the file in it. While it is there, there is a pool.
 const IMAGE: &str = "sandbox_pool_image";
 
 /// What is said where the file is not in it: its making was cut short.
 const NO_FILE: &str = "no file";
+
+/// What is said where it would do nothing that the engine's own storage does not.
+const REFLINKS: &str = "reflinks";
+
+/// What helps where it is full.
+const FULL: &str = "the pool is full: `sandbox pool show` says who is in it; `sandbox pool grow SIZE` makes it larger";
 
 /// Where the pool is, in its container.
 const INSIDE: &str = "/pool";
@@ -34,12 +42,17 @@ const FILE: &str = "/image/pool.img";
 /// How long another may be at work on it.
 const PATIENCE: std::time::Duration = std::time::Duration::from_mins(5);
 
-/// Makes the file, unless it is there, and attaches it, unless it is. Says the device, last of all.
+/// Makes the file, unless it is there, and attaches it, unless it is. Says the device, last of all. Where reflinks would do as well
+/// none is made, unless clones cannot use them.
 const ATTACH: &str = r#"
 set -eu
 if [ ! -e "$1" ]; then
   [ "$2" -gt 0 ] || { echo "no file"; exit 0; }
-  rm -f "$1.new"
+  rm -f "$1.new" "$1.try" "$1.tried"
+  if [ "$3" = true ] && echo block >"$1.try" && cp --reflink=always "$1.try" "$1.tried"; then
+    echo "reflinks"; exit 0
+  fi 2>/dev/null
+  rm -f "$1.try" "$1.tried"
   truncate -s "$2" "$1.new"
   # What kernels of before 5.19 cannot mount is left out.
   mkfs.xfs -q -m reflink=1 -i nrext64=0 "$1.new"
@@ -159,10 +172,21 @@ async fn attach_file(world: &Real<'_>, size_bytes: u64) -> Result<bool> {
         return Ok(true);
     }
     engine.create_volume(&VolumeSpec { name: IMAGE.into(), labels: labelled("file"), ..VolumeSpec::default() }).await?;
-    let device = Helper::attaching(&[ATTACH, "sh", FILE, &size_bytes.to_string()]).run(engine).await?;
+    // Over volumes that are overlays themselves none can be mounted, whatever is below: there clones are copies.
+    let manifests = engine.volumes(&[(labels::FROZEN, None)]).await?;
+    let uses_reflinks = !snapshot::no_overlays(&snapshot::manifests(&manifests));
+    let words = [ATTACH, "sh", FILE, &size_bytes.to_string(), &uses_reflinks.to_string()];
+    let device = Helper::attaching(&words).run(engine).await?;
     let device = device.trim();
     if device == NO_FILE {
         return take_apart(engine).await.map(|()| false);
+    }
+    if device == REFLINKS {
+        return Err(Error::new(
+            Kind::SnapshotExists,
+            "no pool is made: the engine's own storage has reflinks, as a pool would",
+        )
+        .hint("clones of databases copy nothing until they write as it is"));
     }
     if !device.starts_with("/dev/loop") {
         return Err(Error::new(Kind::Engine, format!("the pool was attached to {device:?}, which is no loop device")));
@@ -244,9 +268,14 @@ impl<'a> Helper<'a> {
         engine.remove_container(&spec.name).await?;
         match throw_away::run(engine, &spec).await? {
             (Exit::Code(0), said) => Ok(said.last().cloned().unwrap_or_default()),
-            (_, said) => Err(Error::new(Kind::Engine, "cannot work on the pool, in a container beside it")
-                .because(said.join("\n"))
-                .hint("without a pool clones are plain overlay volumes: `sandbox pool rm` takes away one that nothing stands on")),
+            (_, said) => {
+                let said = said.join("\n");
+                let hint = disk_full(&said);
+                Err(Error::new(Kind::Engine, "cannot work on the pool, in a container beside it")
+                    .because(said)
+                    .hint_if(hint)
+                    .hint("without a pool clones are plain overlay volumes: `sandbox pool rm` takes away one that nothing stands on"))
+            }
         }
     }
 }
@@ -258,11 +287,12 @@ async fn inside(engine: &Engine, words: &[&str]) -> Result<String> {
     if ran.exit_code == 0 {
         return Ok(String::from_utf8_lossy(&ran.stdout).into_owned());
     }
-    Err(Error::new(Kind::Engine, "cannot work in the pool")
-        .because(String::from_utf8_lossy(&ran.stderr).trim().to_owned())
-        .hint(
-            "`sandbox pool show` says how full it is, and the disk below it; `sandbox pool grow SIZE` makes it larger",
-        ))
+    let said = String::from_utf8_lossy(&ran.stderr).trim().to_owned();
+    let other =
+        "`sandbox pool show` says how full it is, and the disk below it; `sandbox pool grow SIZE` makes it larger";
+    // What the disk below it has no room for is another error here.
+    let hint = disk_full(&said).map_or(other, |_| FULL);
+    Err(Error::new(Kind::Engine, "cannot work in the pool").because(said).hint(hint))
 }
 
 /// Makes the directory of an upper over a layer, which is one's or another's upper too.
@@ -277,18 +307,7 @@ pub(super) async fn make_layer(engine: &Engine, layer: &str) -> Result<()> {
 
 /// Removes a volume, and what it stands for in the pool. Killed in between, what is left there is found by `trim`.
 pub(super) async fn remove_volume(engine: &Engine, name: &str) -> Result<()> {
-    if let Err(error) = engine.remove_volume(name).await {
-        // Somebody may just be counting how large it is.
-        let counting = engine.containers(&[(labels::LAYER, Some(COUNTING))]).await?;
-        if counting.is_empty() {
-            return Err(error);
-        }
-        for container in counting {
-            engine.watch(&container.id).await?;
-            engine.await_begun_removal(&container.id).await?;
-        }
-        engine.remove_volume(name).await?;
-    }
+    engine.remove_volume(name).await?;
     if !is_pooled(name) || !is_attached(engine).await? {
         return Ok(());
     }
@@ -305,6 +324,12 @@ pub(super) async fn usage(engine: &Engine) -> Result<Usage> {
         return Err(Error::new(Kind::Engine, "the pool does not say how full it is").because(said));
     };
     Ok(Usage { size_bytes, used_bytes, disk_bytes: blocks * block_bytes, free_bytes })
+}
+
+/// What helps where it has no room left; nothing where there is none.
+pub(super) async fn full(engine: &Engine) -> Option<&'static str> {
+    let usage = usage(engine).await.ok()?;
+    (usage.size_bytes.saturating_sub(usage.used_bytes) < LITTLE_ROOM).then_some(FULL)
 }
 
 /// Makes it larger.

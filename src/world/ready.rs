@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 
-use super::Real;
-use crate::engine::{Exit, Health, LogOptions};
+use super::{Real, pool};
+use crate::engine::{Exit, Health, LogOptions, disk_full};
 use crate::error::{Error, Kind, Result};
 use crate::plan::action::{Login, Question};
 use crate::probe::{self, Asked};
@@ -27,8 +27,7 @@ pub(super) async fn await_ready(world: &Real<'_>, service: &str, container: &str
     tokio::select! {
         exit = world.engine.watch(container) => Err(ended(world, service, container, exit?).await),
         ready = tokio::time::timeout(limit, asked(world, container, question, limit)) => match ready {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(error),
+            Ok(asked) => explained(world, service, container, asked).await,
             Err(_) => Err(late(world, service, container, limit).await),
         }
     }
@@ -78,7 +77,7 @@ async fn ended(world: &Real<'_>, service: &str, container: &str, exit: Exit) -> 
 
 async fn late(world: &Real<'_>, service: &str, container: &str, limit: Duration) -> Error {
     let error = failure(world, service, container, &format!("was not ready after {} s", limit.as_secs())).await;
-    error.hint("set `ready_timeout_s` in the settings if it needs longer")
+    error.hint(probe::NEEDS_LONGER)
 }
 
 /// What happened to a service, with the last it said.
@@ -86,11 +85,25 @@ pub(super) async fn failure(world: &Real<'_>, service: &str, container: &str, wh
     let error = Error::new(Kind::Service, format!("{service} {what}"));
     let options = LogOptions { tail: Some(LAST_LINES), ..LogOptions::default() };
     let lines: Vec<_> = world.engine.logs(container, &options).try_collect().await.unwrap_or_default();
-    if lines.is_empty() {
-        return error.because("it wrote nothing");
-    }
     let text: Vec<String> = lines.iter().map(|line| String::from_utf8_lossy(&line.line).into_owned()).collect();
-    error.because(format!("its last lines:\n{}", text.join("\n")))
+    let text = text.join("\n");
+    // Who has no room may have none to say so, and does not know whose it is.
+    let hint = match pool::full(world.engine).await.or_else(|| disk_full(&text)) {
+        None => world.engine.disk_full().await,
+        said => said,
+    };
+    let said = if text.is_empty() { "it wrote nothing".to_owned() } else { format!("its last lines:\n{text}") };
+    error.because(said).hint_if(hint)
+}
+
+/// What a server was asked; where that failed with the last it said, for that says more than that it closed the connection.
+pub(super) async fn explained(world: &Real<'_>, service: &str, container: &str, asked: Result<()>) -> Result<()> {
+    let Err(error) = asked else { return Ok(()) };
+    if error.kind() != Kind::Service {
+        return Err(error);
+    }
+    let told = failure(world, service, container, &format!("failed: {error}")).await;
+    Err(error.hints().iter().cloned().fold(told, Error::hint))
 }
 
 /// Databases that are to be in a server, which is to accept our password.
@@ -120,7 +133,8 @@ pub(super) async fn prepare_databases(world: &Real<'_>, wanted: &Databases<'_>) 
         set_password(world, wanted).await?;
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    probe::create_databases(*address, user, &password.0, &names).await.map(drop)
+    let made = probe::create_databases(*address, user, &password.0, &names).await;
+    explained(world, wanted.service, wanted.container, made).await
 }
 
 /// Waits for a server inside its container, then has `psql` run what comes in.
@@ -140,16 +154,18 @@ async fn set_password(world: &Real<'_>, wanted: &Databases<'_>) -> Result<()> {
     let command = ["sh", "-c", WHEN_READY, "sh", user];
     let limit = world.ready_timeout();
     let set = world.engine.exec_capture(container, &command, Some(statement.as_bytes()), None);
-    let refused = |why: String| {
-        Error::new(Kind::Service, format!("{container} does not accept the sandbox's password")).because(why)
-    };
     tokio::select! {
         // Ended, it ends what is run in it too: that it has is to be seen first.
         biased;
         exit = world.engine.watch(container) => Err(ended(world, service, container, exit?).await),
         set = tokio::time::timeout(limit, set) => match set {
             Ok(Ok(set)) if set.exit_code == 0 => Ok(()),
-            Ok(Ok(set)) => Err(refused(String::from_utf8_lossy(&set.stderr).trim().to_owned())),
+            Ok(Ok(set)) => {
+                let said = String::from_utf8_lossy(&set.stderr).trim().to_owned();
+                let why = if said.is_empty() { format!("psql ended with exit code {}", set.exit_code) } else { said };
+                let what = format!("its databases cannot be made the sandbox's own: {why}");
+                Err(failure(world, service, container, &format!("failed: {what}")).await)
+            }
             Ok(Err(error)) => Err(error),
             Err(_) => Err(late(world, service, container, limit).await),
         }

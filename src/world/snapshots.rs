@@ -28,7 +28,7 @@ use uppers::Filler;
 
 pub(super) use flatten::flatten;
 pub(super) use moves::move_into_pool;
-pub(super) use sizes::{COUNTING, sizes_of};
+pub(super) use sizes::sizes_of;
 pub(super) use sweep::{remove, sweep_abandoned, sweep_layers};
 pub(super) use uppers::{has_its_layers, make_upper};
 
@@ -165,18 +165,18 @@ pub(super) async fn keep(world: &Real<'_>, snapshot: &Snapshot) -> Result<()> {
 }
 
 /// Has a data service write down what it holds.
-pub(super) async fn flush(question: &Question) -> Result<()> {
-    match question {
-        Question::Postgres(login) => probe::checkpoint(login.address, &login.user, &login.password.0).await,
-        // Its whole memory is written when it ends.
-        _ => Ok(()),
-    }
+pub(super) async fn flush(world: &Real<'_>, service: &str, container: &str, question: &Question) -> Result<()> {
+    // The whole memory of another is written when it ends.
+    let Question::Postgres(login) = question else { return Ok(()) };
+    let flushed = probe::checkpoint(login.address, &login.user, &login.password.0).await;
+    ready::explained(world, service, container, flushed).await
 }
 
 /// Ends a data service so that what it wrote can be frozen: no password opens it, and nothing is left to be recovered.
 pub(super) async fn freeze(world: &Real<'_>, service: &str, container: &str, question: &Question) -> Result<()> {
     if let Question::Postgres(login) = question {
-        probe::forget_password(login.address, &login.user, &login.password.0).await?;
+        let forgotten = probe::forget_password(login.address, &login.user, &login.password.0).await;
+        ready::explained(world, service, container, forgotten).await?;
     }
     end(world, service, container).await
 }

@@ -43,12 +43,15 @@ struct Row {
     ours: Duration,
     other: Option<(&'static str, Duration)>,
     budget: Option<Duration>,
-    note: Option<String>,
+    /// How many times what it is compared with it is to be faster.
+    wanted: Option<f64>,
+    /// Megabytes that are used meanwhile, by what they are of.
+    used: Vec<(&'static str, u64)>,
 }
 
 impl Row {
     fn new(what: impl Into<String>, ours: Duration) -> Row {
-        Row { what: what.into(), ours, other: None, budget: None, note: None }
+        Row { what: what.into(), ours, other: None, budget: None, wanted: None, used: Vec::new() }
     }
 
     fn beside(self, what: &'static str, time: Duration) -> Row {
@@ -59,32 +62,60 @@ impl Row {
         Row { budget: Some(Duration::from_millis(ms)), ..self }
     }
 
+    fn faster_by(self, ratio: f64) -> Row {
+        Row { wanted: Some(ratio), ..self }
+    }
+
+    /// Whether it costs more than it may.
+    fn is_missed(&self) -> bool {
+        let is_slow = self.budget.is_some_and(|budget| self.ours > budget);
+        is_slow || self.ratio().zip(self.wanted).is_some_and(|(ratio, wanted)| ratio < wanted)
+    }
+
+    fn using(self, used: &[(&'static str, u64)]) -> Row {
+        Row { used: used.to_vec(), ..self }
+    }
+
     fn ratio(&self) -> Option<f64> {
         self.other.map(|(_, other)| other.as_secs_f64() / self.ours.as_secs_f64())
     }
 
     fn json(&self) -> serde_json::Value {
-        serde_json::json!({
+        let mut row = serde_json::json!({
             "what": self.what,
             "sandbox_ms": self.ours.as_secs_f64() * 1000.0,
             "other": self.other.map(|(name, _)| name),
             "other_ms": self.other.map(|(_, other)| other.as_secs_f64() * 1000.0),
             "ratio": self.ratio(),
-            "note": self.note,
             "budget_ms": self.budget.map(|budget| budget.as_secs_f64() * 1000.0),
-        })
+            "wanted_ratio": self.wanted,
+            "missed": self.is_missed(),
+        });
+        for (what, mb) in &self.used {
+            row[format!("{what}_mb")] = (*mb).into();
+        }
+        row
     }
 }
 
 fn print(rows: &[Row]) {
-    println!("{:<46} {:>10}   {:<44} {:>8} {:>9}", "median of several rounds", "sandbox", "instead", "ratio", "budget");
+    println!(
+        "{:<46} {:>10}   {:<44} {:>8} {:>16}",
+        "median of several rounds", "sandbox", "instead", "ratio", "target"
+    );
     for row in rows {
         let other = row.other.map(|(name, other)| format!("{} {name}", show(other))).unwrap_or_default();
         let ratio = row.ratio().map(|ratio| format!("{ratio:.1}x")).unwrap_or_default();
-        let budget = row.budget.map(show).unwrap_or_default();
-        let note = row.note.as_ref().map(|note| format!("  {note}")).unwrap_or_default();
-        println!("{:<46} {:>10}   {other:<44} {ratio:>8} {budget:>9}{note}", row.what, show(row.ours));
+        let wanted = row.wanted.map(|ratio| format!("{ratio:.1}x"));
+        let targets: Vec<String> = row.budget.map(show).into_iter().chain(wanted).collect();
+        let targets = targets.join(", ");
+        let used: Vec<String> = row.used.iter().map(|(what, mb)| format!("  {mb} MB of {what}")).collect();
+        let used = used.concat();
+        let missed = if row.is_missed() { "  missed" } else { "" };
+        println!("{:<46} {:>10}   {other:<44} {ratio:>8} {targets:>16}{used}{missed}", row.what, show(row.ours));
     }
+    let with_target = rows.iter().filter(|row| row.budget.is_some() || row.wanted.is_some());
+    println!("\n{} of {} targets missed", rows.iter().filter(|row| row.is_missed()).count(), with_target.count());
 }
 
 fn show(duration: Duration) -> String {
@@ -170,21 +201,65 @@ impl Bench {
     }
 
     fn life_of_a_stack(&self, images: &[(String, String)]) -> Result<Vec<Row>> {
-        let mut times: [Vec<Duration>; 4] = Default::default();
+        let mut times: [Vec<Duration>; 5] = Default::default();
         for round in 0..ROUNDS {
             let task = format!("round-{round}");
             times[0].push(timed(self.sandbox(&["up", &task]))?);
             times[1].push(timed(self.sandbox(&["rm", &task]))?);
             times[2].push(timed(self.compose("sandboxbench", images, &["up", "--detach", "--wait", "--quiet-pull"]))?);
             times[3].push(timed(self.compose("sandboxbench", images, &["down", "--volumes"]))?);
+            times[4].push(Self::docker_alone(images)?);
         }
-        let [up, rm, compose_up, compose_down] = times.map(median);
+        let [up, rm, compose_up, compose_down, docker] = times.map(median);
         Ok(vec![
             Row::new("first `up`: worktree, Postgres, Redis", up)
                 .beside("docker compose up -d --wait", compose_up)
-                .within(700),
+                .within(700)
+                .faster_by(5.0),
+            Row::new("of that Docker: a network, two containers", docker),
             Row::new("`rm`: all of it", rm).beside("docker compose down -v", compose_down),
         ])
+    }
+
+    /// What nothing that uses Docker can do without: a network, and a container for each image that publishes a port, started at the
+    /// same time. Nothing in them is awaited.
+    fn docker_alone(images: &[(String, String)]) -> Result<Duration> {
+        let docker = |words: &[&str]| {
+            let mut docker = Command::new("docker");
+            docker.args(words).stdin(Stdio::null()).stdout(Stdio::null());
+            docker
+        };
+        let names: Vec<String> = (0..images.len()).map(|number| format!("sandboxbench-{number}")).collect();
+        let begun = Instant::now();
+        let started = || -> Result<Duration> {
+            run(docker(&["network", "create", "sandboxbench"]))?;
+            let start = |(name, (_, image)): (&String, &(String, String))| {
+                docker(&[
+                    "run",
+                    "--detach",
+                    "--name",
+                    name,
+                    "--network",
+                    "sandboxbench",
+                    "--publish",
+                    "127.0.0.1::1234",
+                ])
+                .args(["--entrypoint", "sleep", image, "infinity"])
+                .spawn()
+            };
+            for starting in names.iter().zip(images).map(start).collect::<Vec<_>>() {
+                if !starting?.wait()?.success() {
+                    return Err("a container does not start".into());
+                }
+            }
+            Ok(begun.elapsed())
+        };
+        let started = started();
+        let remove: Vec<&str> =
+            ["rm", "--force", "--volumes"].into_iter().chain(names.iter().map(String::as_str)).collect();
+        run(docker(&remove))?;
+        run(docker(&["network", "rm", "sandboxbench"]))?;
+        started
     }
 
     /// The images that a sandbox runs here, as the template's variables.
@@ -233,6 +308,11 @@ fn run(mut command: Command) -> Result<Output> {
         return Ok(output);
     }
     Err(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr)).into())
+}
+
+/// What was written before comes to the disk: otherwise what is measured next would wait for that, or remove what never came there.
+fn written() -> Result<()> {
+    run(Command::new("sync")).map(drop)
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {

@@ -8,6 +8,9 @@ use std::time::Instant;
 use crate::plot::{Line, Plot};
 use crate::{Bench, Result, Row, median, run, timed};
 
+/// Asks a task's Redis.
+const REDIS: &str = "redis-cli --no-auth-warning -u \"$REDIS_URL\"";
+
 /// How many at most, unless `BENCH_SANDBOXES` says another number.
 const USUAL: usize = 200;
 
@@ -45,8 +48,8 @@ impl Bench {
             let disk = self.written_mb()? / there as u64;
             let ls = Row::new(format!("`ls` with {there}"), self.median(&["ls"])?);
             listings.push((u32::try_from(there)?, ls.ours));
-            let note = Some(format!("{memory} MB of memory and {disk} MB of disk a sandbox"));
-            rows.push(Row { note, ..if there == 20 { ls.within(50) } else { ls } });
+            let ls = if there == 20 { ls.within(50) } else { ls };
+            rows.push(ls.using(&[("memory", memory), ("disk", disk)]));
             if there == 20 {
                 rows.push(Row::new("no-op `up`", self.median(&["up", "many-0"])?).within(150));
                 rows.push(Row::new("`env`", self.median(&["env", "many-0"])?));
@@ -56,7 +59,12 @@ impl Bench {
         let begun = Instant::now();
         self.each(0..there, |bench, task| {
             bench.sql(task, &format!("CREATE TABLE own AS SELECT '{task}' AS name"))?;
-            bench.sql(task, &format!("SELECT 1 / (name = '{task}')::int FROM own")).map(drop)
+            bench.with_env(task, &format!("{REDIS} SET own {task} >/dev/null")).map(drop)
+        })?;
+        // Of all, once all have written.
+        self.each(0..there, |bench, task| {
+            bench.sql(task, &format!("SELECT 1 / (name = '{task}')::int FROM own"))?;
+            bench.with_env(task, &format!("[ \"$({REDIS} GET own)\" = {task} ]")).map(drop)
         })?;
         rows.push(Row::new(format!("data of its own in each of {there}"), begun.elapsed()));
         let removed = timed(self.sandbox(&["rm", "--all", "--force"]))?;

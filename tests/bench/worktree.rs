@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::{Bench, Result, Row, median, run, timed};
+use crate::{Bench, Result, Row, median, run, timed, written};
 
 /// How many files, unless `BENCH_FILES` says another number.
 const USUAL: usize = 50_000;
@@ -29,9 +29,11 @@ impl Bench {
             let task = format!("files-{round}");
             times[0].push(timed(self.sandbox(&["up", &task]))?);
             times[1].push(timed(self.sandbox(&["up", &task]))?);
+            written()?;
             times[2].push(timed(self.sandbox(&["rm", &task]))?);
             let place = place.display().to_string();
             times[3].push(timed(self.git(&["worktree", "add", "--quiet", "-b", "plain", &place]))?);
+            written()?;
             times[4].push(timed(self.git(&["worktree", "remove", &place]))?);
             run(self.git(&["branch", "--quiet", "-D", "plain"]))?;
         }

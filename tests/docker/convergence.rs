@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::yard::{Yard, docker, inspect};
+use crate::yard::{Ran, Yard, docker, inspect};
 
 /// A sandbox that is up, with a note in both of its servers.
 fn noted(scenario: &str) -> Yard {
@@ -15,12 +15,13 @@ fn noted(scenario: &str) -> Yard {
 
 /// Brings it up again, and checks that all is there and nothing is left to do.
 #[track_caller]
-fn assert_repaired(yard: &Yard) {
+fn assert_repaired(yard: &Yard) -> Ran {
     let plan = yard.plan("a");
     assert_ne!(plan, "nothing to do\n");
-    yard.up("a");
+    let up = yard.sandbox(&["up", "a"]).ok();
     yard.assert_whole("a");
     yard.assert_as_desired("a");
+    up
 }
 
 fn admin(yard: &Yard) -> std::path::PathBuf {
@@ -98,7 +99,8 @@ fn a_volume_that_was_removed_is_made_again_and_the_other_one_kept() {
     docker(&["rm", "-f", &yard.container("a", "postgres")]);
     let data = yard.has("volume", "a").into_iter().find(|name| name.contains("postgres")).unwrap();
     docker(&["volume", "rm", &data]);
-    assert_repaired(&yard);
+    let said = assert_repaired(&yard);
+    assert!(said.stderr.contains("the data of postgres was gone and is new, that of redis is as it was"), "{said}");
     assert_eq!(yard.sql("a", "SELECT count(*) FROM pg_tables WHERE tablename = 'notes'"), "0");
     assert_eq!(yard.redis("a", "GET note"), "kept");
 }

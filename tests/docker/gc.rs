@@ -73,12 +73,16 @@ fn a_sandbox_expires_when_its_time_is_over_and_the_time_can_be_changed_without_t
     let yard = Yard::new("gc-ttl");
     yard.sandbox(&["up", "a", "--ttl", "8h"]).ok();
     let containers = yard.has("container", "a");
-    let plan = |yard: &Yard| yard.sandbox(&["gc", "--dry-run"]).ok().stdout;
-    assert!(plan(&yard).starts_with("keep    a:"), "{}", plan(&yard));
+    // Images of older recipes may be on the machine too.
+    let assert_planned = |what: &str| {
+        let plan = yard.sandbox(&["gc", "--dry-run"]).ok().stdout;
+        assert!(plan.lines().any(|line| line.starts_with(what)), "{plan}");
+    };
+    assert_planned("keep    a:");
     yard.sandbox(&["up", "a", "--ttl", "0m"]).ok();
-    assert!(plan(&yard).starts_with("remove  a: expired at 2"), "{}", plan(&yard));
+    assert_planned("remove  a: expired at 2");
     yard.sandbox(&["up", "a", "--ttl", "never"]).ok();
-    assert!(plan(&yard).starts_with("keep    a:"), "{}", plan(&yard));
+    assert_planned("keep    a:");
     yard.sandbox(&["up", "a", "--ttl", "0m"]).ok();
     assert_eq!(yard.has("container", "a"), containers);
     yard.sandbox(&["gc", "--yes"]).ok();

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::snapshots::{never_opens, port_to_be};
-use crate::yard::{Ran, Yard, labelled};
+use crate::snapshots::{never_opens, port_to_be, volume};
+use crate::yard::{Ran, Yard, docker, labelled};
 
 /// Applies the migrations that have not been applied yet, and says which.
 const SET_UP: &str = r#"set -eu
@@ -76,6 +76,32 @@ fn remove(yard: &Yard, tasks: &[&str]) -> Ran {
     yard.sandbox(&[&["rm"][..], tasks].concat()).ok()
 }
 
+/// Intent: without its record a sandbox looks as if it had never been.
+#[test]
+fn databases_that_outlived_their_record_stay_where_there_is_a_set_up() {
+    let yard = yard("prepared-lost", 68);
+    yard.up("a");
+    yard.leave_a_note("a");
+    fs::remove_file(yard.repo.join(".git/worktrees/a/sandbox.json")).unwrap();
+    yard.up("a");
+    yard.assert_note_is_kept("a");
+    yard.git(&["worktree", "remove", "--force", yard.worktree("a").to_str().unwrap()]);
+    let up = yard.sandbox(&["up", "a"]).ok();
+    assert!(up.stderr.contains("the set-up is not run: `sandbox up --setup a` runs it"), "{up}");
+    yard.assert_note_is_kept("a");
+    yard.sandbox(&["rm", "--keep-volumes", "a"]).ok();
+    yard.up("a");
+    yard.assert_note_is_kept("a");
+    // A cache that is gone is nothing to the set-up.
+    yard.sandbox(&["down", "a"]).ok();
+    fs::remove_dir_all(yard.worktree("a").join("tmp")).unwrap_or_default();
+    docker(&["volume", "rm", volume(&yard, "a", "redis-data")["Name"].as_str().unwrap()]);
+    yard.up("a");
+    assert_eq!((yard.sql("a", "SELECT text FROM notes"), applied(&yard, "a")), ("kept".into(), String::new()));
+    assert!(!yard.worktree("a").join("tmp").exists());
+    remove(&yard, &["a"]);
+}
+
 #[test]
 fn a_sandbox_begins_with_what_the_set_up_made_for_another_and_goes_on_from_there() {
     let yard = yard("prepared", 61);
@@ -111,6 +137,10 @@ fn a_sandbox_begins_with_what_the_set_up_made_for_another_and_goes_on_from_there
     assert_eq!((applied(&yard, "d"), prepared(&yard).len()), (String::new(), 2));
     let up = yard.sandbox(&["up", "--fresh", "e"]).ok();
     assert_eq!((applied(&yard, "e"), prepared(&yard).len()), ("1 2".into(), 2), "{up}");
+    // A worktree that is new has to be set up whatever its databases begin with.
+    let up = yard.sandbox(&["up", "f", "--from-sandbox", "a"]).ok();
+    assert_eq!((applied(&yard, "f"), tables(&yard, "f")), ("2".into(), "at_1 at_2 at_mine".into()), "{up}");
+    assert_eq!((tables(&yard, "a"), prepared(&yard).len()), ("at_1 at_mine".into(), 2));
     // On other data the set-up is run again.
     yard.sandbox(&["reset", "d"]).ok();
     assert_eq!((applied(&yard, "d"), tables(&yard, "d")), (String::new(), "at_1 at_2".into()));
@@ -120,7 +150,7 @@ fn a_sandbox_begins_with_what_the_set_up_made_for_another_and_goes_on_from_there
     yard.up("d");
     assert_eq!((applied(&yard, "d"), tables(&yard, "d")), ("1 2 1 2".into(), "at_1 at_2".into()));
     assert_its_own(&yard, "d");
-    remove(&yard, &["a", "b", "c", "d", "e"]);
+    remove(&yard, &["a", "b", "c", "d", "e", "f"]);
 }
 
 #[test]
@@ -167,7 +197,9 @@ fn a_set_up_that_fails_leaves_the_sandbox_up_and_is_run_again() {
     yard.git(&["commit", "-q", "-a", "-m", "A bad migration"]);
     let words = ["`sh bin/setup` ended with exit code", "division by zero", "a is up"];
     yard.sandbox(&["up", "a"]).ends_with(22).says(&words);
-    assert_eq!(yard.view("a")["state"], "running");
+    let view = yard.view("a");
+    assert_eq!((&view["state"], &view["mend"]), (&"partial".into(), &"sandbox up a".into()));
+    assert!(view["services"].as_array().unwrap().iter().all(|it| it["running"] == true), "{view}");
     assert!(prepared(&yard).is_empty());
     yard.sandbox(&["up", "a"]).ends_with(22);
     assert!(yard.plan("a").contains("run sh bin/setup"), "{}", yard.plan("a"));
@@ -200,7 +232,9 @@ fn a_set_up_is_run_with_consent_alone() {
     yard.sandbox(&["up", "--no-setup", "a"]).ok();
     assert!(!yard.worktree("a").join("ran").exists());
     yard.sandbox(&["trust"]).ends_with(21).says(&["in a terminal"]);
-    yard.in_a_terminal("trust", "n\n").ok();
+    let asked = yard.sandbox(&["trust", "--json"]).json()["trust"].clone();
+    assert_eq!((&asked["allowed"], &asked["setup"][0]), (&json!(false), &json!("sh ./prepare")));
+    yard.in_a_terminal("trust", "n\n").ends_with(21);
     yard.sandbox(&["up", "b"]).ends_with(21);
     let said = yard.in_a_terminal("trust", "y\n").ok();
     assert!(said.stdout.contains("sh ./prepare") && said.stdout.contains("Allow that? [y/N]"), "{said}");

@@ -43,13 +43,15 @@ fn data_and_ports_survive_down_and_up() {
 #[test]
 fn down_with_volumes_takes_the_data_and_keeps_the_rest() {
     let yard = Yard::new("down-v");
-    yard.up("a");
+    let up = yard.up("a");
+    assert!(!up.stderr.contains("gone"), "{up}");
     yard.leave_a_note("a");
     let (env, claims) = (yard.env("a"), yard.claimed());
     yard.sandbox(&["down", "-v", "a"]).ok();
     assert_eq!(counts(&yard, "a"), [0, 0, 0]);
     assert!(yard.worktree("a").is_dir());
-    yard.up("a");
+    let up = yard.sandbox(&["up", "a"]).ok();
+    assert!(up.stderr.contains("the databases were gone: they are new"), "{up}");
     assert_eq!(yard.sql("a", "SELECT count(*) FROM pg_tables WHERE tablename = 'notes'"), "0");
     assert_eq!(yard.redis("a", "GET note"), "");
     assert_eq!((yard.env("a"), yard.claimed()), (env, claims));

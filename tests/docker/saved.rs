@@ -1,9 +1,9 @@
 //! Snapshots that are saved by hand, sandboxes that begin with them or with one another, and those that go back to them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::snapshots::{label, never_opens, picture, port_to_be, volume, yard_of_its_own};
-use crate::yard::{Yard, docker, labelled};
+use crate::yard::{Yard, docker, eventually, labelled};
 
 /// The databases that a task has, but those that every server has.
 fn databases(yard: &Yard, task: &str) -> Vec<String> {
@@ -65,6 +65,8 @@ fn what_is_saved_is_what_others_begin_with_and_is_changed_by_nobody() {
     let said = yard.sandbox(&["snapshot", "save", "b", "down", "--json"]).ok().json();
     assert_eq!((&said["snapshot"]["away_s"], yard.has("container", "b")), (&Value::Null, Vec::new()));
     yard.sandbox(&["reset", "--fresh", "b"]).ok();
+    yard.sandbox(&["snapshot", "rm", "of-b", "seeded"]).ends_with(20).says(&["a, c stand on it"]);
+    assert_eq!(listed(&yard).len(), 3, "all of them or none");
     yard.sandbox(&["snapshot", "rm", "of-b", "down"]).ok();
     yard.sandbox(&["reset", "b", "seeded"]).ok();
     let [snapshot] = &*listed(&yard) else { panic!("{:?}", listed(&yard)) };
@@ -124,13 +126,22 @@ fn a_reset_goes_back_to_what_it_stands_on_or_was_told() {
     yard.up("b");
     assert_eq!(yard.sandbox(&["reset", "b", "first"]).ok().stdout, "b is up with the databases of first\n");
     yard.assert_note_is_kept("b");
+    assert_eq!(yard.view("b")["snapshot"]["name"], "first");
     assert_its_own(&yard, "b");
     assert_eq!(yard.sandbox(&["reset", "--fresh", "b"]).ok().stdout, "b is up with new databases\n");
     assert_eq!(yard.sql("b", "SELECT count(*) FROM pg_class WHERE relname = 'notes'"), "0");
     assert_eq!(yard.redis("b", "EXISTS note"), "0");
     yard.assert_whole("b");
+    // Each server has its own.
+    assert_eq!(yard.view("b")["snapshot"], json!({ "kind": "base", "name": null, "key": null }));
+    assert_eq!(yard.sandbox(&["down", "-v", "b"]).ok().stdout, "b is down; its databases are gone\n");
+    yard.sandbox(&["snapshot", "save", "b", "none"]).ends_with(13).says(&["it has none", "sandbox up b"]);
+    yard.sandbox(&["up", "c", "--from-sandbox", "b"]).ends_with(13);
+    yard.sandbox(&["reset", "first"]).ends_with(7).says(&["first is a snapshot", "sandbox reset TASK first"]);
+    let said = yard.sandbox(&["up", "c", "--snapshot", "first", "--dry-run"]).ok();
+    assert!(said.stderr.contains("begin with those of the snapshot first"), "{said}");
     yard.sandbox(&["rm", "a", "b"]).ok();
-    yard.sandbox(&["snapshot", "rm", "first"]).ok();
+    yard.sandbox(&["snapshot", "rm", "first", "first"]).ok();
     assert_eq!(uppers(&yard), [""; 0]);
 }
 
@@ -157,6 +168,55 @@ fn the_password_of_the_source_opens_none_of_its_clones() {
     assert!(ping("c", &redis_password("c")).contains("PONG"));
     assert!(!ping("c", &redis_password("a")).contains("PONG"));
     yard.sandbox(&["rm", "a", "b", "c"]).ok();
+    yard.sandbox(&["snapshot", "rm", "it"]).ok();
+}
+
+/// Counts in Postgres and then in Redis, until one of them is away.
+const COUNT: &str = r#"number=0
+while number=$((number + 1)) && psql -Xqc "UPDATE counter SET number = $number" "$DB_NAME" &&
+  redis-cli --no-auth-warning -u "$REDIS_URL" SET number $number; do :; done"#;
+
+#[test]
+fn all_servers_are_frozen_at_one_point_in_time() {
+    let yard = Yard::new("one-time");
+    yard.up("a");
+    yard.sql("a", "CREATE TABLE counter AS SELECT 0 AS number");
+    let writer = yard.begin(&["exec", "a", "--", "sh", "-c", COUNT]);
+    let counted = |task: &str| yard.redis(task, "GET number").parse::<u64>().unwrap_or_default();
+    eventually("it counts", || (counted("a") > 20).then_some(()));
+    yard.sandbox(&["snapshot", "save", "a", "it"]).ok();
+    drop(writer.output());
+    yard.sandbox(&["up", "b", "--snapshot", "it"]).ok();
+    let (postgres, redis) = (yard.sql("b", "SELECT number FROM counter").parse::<u64>().unwrap(), counted("b"));
+    assert!(redis > 20 && (redis..=redis + 1).contains(&postgres), "{postgres}, {redis}");
+    assert_eq!(yard.sql("a", "SELECT number FROM counter"), postgres.to_string());
+    yard.sandbox(&["rm", "a", "b"]).ok();
+    yard.sandbox(&["snapshot", "rm", "it"]).ok();
+}
+
+/// Intent: Postgres looks at every file of its directory when it recovers, and one that is opened for writing is copied.
+#[test]
+fn a_clone_that_recovers_from_a_crash_copies_nothing_of_what_is_below() {
+    let yard = Yard::new("recovers");
+    yard.up("a");
+    yard.sql("a", "CREATE TABLE large WITH (autovacuum_enabled = false) AS SELECT repeat('x', 900) FROM generate_series(1, 80000)");
+    yard.sandbox(&["snapshot", "save", "a", "it"]).ok();
+    yard.sandbox(&["up", "b", "--snapshot", "it"]).ok();
+    let own_mb = || {
+        let listed = yard.sandbox(&["ls", "--usage", "--json"]).ok().json()["sandboxes"].clone();
+        let of_b = listed.as_array().unwrap().iter().find(|it| it["task"] == "b").unwrap().clone();
+        of_b["usage"]["disk_own_bytes"].as_u64().unwrap() >> 20
+    };
+    yard.sql("b", "CREATE TABLE notes AS SELECT 'kept' AS text");
+    let before = own_mb();
+    docker(&["kill", &yard.container("b", "postgres")]);
+    yard.up("b");
+    assert_eq!(yard.sql("b", "SELECT text FROM notes"), "kept");
+    let after = own_mb();
+    assert!(after < before + 40, "{before} MB have become {after}");
+    assert_eq!(yard.sql("b", "SELECT count(*) FROM large"), "80000");
+    assert!(own_mb() > after + 60, "a query copies the table");
+    yard.sandbox(&["rm", "a", "b"]).ok();
     yard.sandbox(&["snapshot", "rm", "it"]).ok();
 }
 

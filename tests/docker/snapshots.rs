@@ -26,15 +26,19 @@ pub(crate) fn label(volume: &Value, label: &str) -> String {
     volume["Labels"][label].as_str().unwrap_or_default().to_owned()
 }
 
+/// Says of all files of a directory: names, modes, owners and contents.
+pub(crate) const PICTURE: &str =
+    "find . -printf '%p %m %u %g %s\\n' | sort && find . -type f -print0 | sort -z | xargs -0 sha256sum";
+
 /// What is in a volume: names, modes, owners and contents of all files.
 pub(crate) fn picture(yard: &Yard, volume: &str) -> String {
     let image = inspect("container", &[yard.container("a", "postgres")])[0]["Config"]["Image"].clone();
     let mount = format!("{volume}:/it:ro");
-    let script = "cd /it && find . -printf '%p %m %u %g %s\\n' | sort && find . -type f | sort | xargs sha256sum";
+    let script = format!("cd /it && {PICTURE}");
     let stray = yard.stray_label();
     let label = format!("--label={stray}");
     let words = ["run", "--rm", &label, "--network=none", "-v", &mount, "--entrypoint", "sh"];
-    docker(&[&words[..], &[image.as_str().unwrap(), "-c", script]].concat())
+    docker(&[&words[..], &[image.as_str().unwrap(), "-c", &script]].concat())
 }
 
 #[test]

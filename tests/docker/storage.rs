@@ -1,19 +1,28 @@
 //! Wherever the data of clones is kept, the same comes of it.
 
-use crate::snapshots::{label, volume, yard_of_its_own};
-use crate::yard::{Ran, Yard, docker, labelled};
+use crate::snapshots::{PICTURE, label, volume, yard_of_its_own};
+use crate::yard::{Ran, Yard, docker, inside, labelled};
 
-/// Saves, begins with what was saved, branches, resets and removes; leaves nothing.
-pub(crate) fn same_results(sandbox: &dyn Fn(&[&str]) -> Ran) {
-    let sql = |task: &str, statement: &str| {
-        let client = ["psql", "-U", "postgres", "-XqAt", "-c", statement];
-        let words = [&["exec", task, "--service", "postgres", "--"][..], &client].concat();
-        sandbox(&words).ok().stdout.trim().to_owned()
-    };
-    let redis = |task: &str, words: &[&str]| {
-        let run = [&["exec", task, "--service", "redis", "--", "sh", "-c"][..], &[ASK_REDIS, "sh"], words].concat();
-        sandbox(&run).ok().stdout.trim().to_owned()
-    };
+/// What is in the layers of the snapshot `it`: names, modes, owners and contents of all files.
+fn picture(sandbox: &dyn Fn(&[&str]) -> Ran, docker: &dyn Fn(&[&str]) -> String) -> String {
+    let listed = sandbox(&["snapshot", "ls", "--json"]).ok().json()["snapshots"][0].clone();
+    let repository = format!("label=sandbox.repo={}", listed["repository"].as_str().unwrap());
+    let named = ["volume", "ls", "--quiet", "--filter", "label=sandbox.name=it", "--filter", &repository];
+    let layers =
+        docker(&["volume", "inspect", "--format", r#"{{index .Labels "sandbox.layers"}}"#, docker(&named).trim()]);
+    let image = docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "sandbox-postgres"]);
+    let mounts: Vec<String> =
+        layers.trim().split(',').map(|layer| format!("--volume={layer}:/layers/{layer}:ro")).collect();
+    let script = format!("cd /layers && {PICTURE}");
+    let mut words = vec!["run", "--rm", "--network=none", "--user=0", "--entrypoint=sh"];
+    words.extend(mounts.iter().map(String::as_str));
+    docker(&[&words[..], &[image.lines().next().unwrap(), "-c", &script]].concat())
+}
+
+/// Saves, begins with what was saved, branches, resets and removes; leaves nothing, and what was saved as it was.
+pub(crate) fn same_results(sandbox: &dyn Fn(&[&str]) -> Ran, docker: &dyn Fn(&[&str]) -> String) {
+    let sql = |task: &str, statement: &str| inside::sql(sandbox, task, statement);
+    let redis = |task: &str, words: &[&str]| inside::redis(sandbox, task, words);
     let note = |task: &str, text: &str| {
         sql(task, &format!("CREATE TABLE IF NOT EXISTS notes (text text); INSERT INTO notes VALUES ('{text}')"));
         redis(task, &["SET", text, task]);
@@ -33,6 +42,8 @@ pub(crate) fn same_results(sandbox: &dyn Fn(&[&str]) -> Ran) {
     sandbox(&["up", "a"]).ok();
     note("a", "first");
     sandbox(&["snapshot", "save", "a", "it"]).ok();
+    let saved = picture(sandbox, docker);
+    assert!(saved.contains("PG_VERSION") && saved.contains(".rdb"), "{saved}");
     note("a", "second");
     assert_eq!(notes("a"), "first,second 110");
     sandbox(&["up", "b", "--snapshot", "it"]).ok();
@@ -57,13 +68,11 @@ pub(crate) fn same_results(sandbox: &dyn Fn(&[&str]) -> Ran) {
     sandbox(&["reset", "--fresh", "c"]).ok();
     assert_eq!(sql("c", "SELECT count(*) FROM pg_class WHERE relname = 'notes'"), "0");
     sandbox(&["rm", "b", "c"]).ok();
+    assert_eq!(picture(sandbox, docker), saved);
     sandbox(&["snapshot", "rm", "it"]).ok();
     assert_eq!(sandbox(&["ls", "--quiet"]).ok().stdout, "");
     assert_eq!(sandbox(&["snapshot", "ls", "--quiet"]).ok().stdout, "");
 }
-
-/// The password is in no argument.
-const ASK_REDIS: &str = r#"REDISCLI_AUTH="$REDIS_PASSWORD" redis-cli "$@""#;
 
 /// Of each key whether it is there.
 const KEPT: &str =
@@ -72,7 +81,7 @@ const KEPT: &str =
 #[test]
 fn as_overlays() {
     let yard = yard_of_its_own("overlays", 51);
-    same_results(&|words| yard.sandbox(words));
+    same_results(&|words| yard.sandbox(words), &|words| docker(words));
     assert_eq!(labelled("volume", &yard.upper_labels(None)), [""; 0]);
 }
 
@@ -80,7 +89,7 @@ fn as_overlays() {
 fn as_copies_where_the_settings_say_so() {
     let yard = Yard::new("copies");
     yard.set("{storage: copy, variables: {POSTGRES_MAX_CONNECTIONS: '52'}}\n");
-    same_results(&|words| yard.sandbox(words));
+    same_results(&|words| yard.sandbox(words), &|words| docker(words));
     assert_eq!(labelled("volume", &yard.upper_labels(None)), [""; 0]);
     yard.up("a");
     yard.leave_a_note("a");

@@ -137,6 +137,7 @@ pub fn desired_of(wanted: Vec<ServiceWanted>, new_branch: bool) -> Desired {
         files: vec![file(".env.worktree"), file("compose.yaml")],
         stack: Stack { networks: vec![network], volumes, clones, services: wanted, ..Stack::default() },
         awaits_images: false,
+        bereft: Vec::new(),
         is_unused: false,
     }
 }

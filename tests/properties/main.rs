@@ -14,11 +14,12 @@ use fake::{Fake, State};
 use generate::{Case, case, older};
 use proptest::prelude::*;
 use sandbox::apply::{Outcome, Stop, World, apply};
+use sandbox::engine::VolumeSpec;
 use sandbox::error::Kind;
 use sandbox::event::Sink;
 use sandbox::git::{Listing, Objection};
 use sandbox::plan::desired::ServiceWanted;
-use sandbox::plan::observed::Scope;
+use sandbox::plan::observed::{Run, Scope};
 use sandbox::plan::{Desired, Observed, Plan, Removal, reconcile};
 use sandbox::removal;
 
@@ -190,6 +191,18 @@ proptest! {
             if stack.services.iter().any(gone) {
                 prop_assert!(stack.services.iter().all(|it| it.volumes == older(it) || serves(it)), "{state:?}");
             }
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn what_serves_is_ended_only_once_all_volumes_are_there(case in case()) {
+        block_on(async {
+            let state = up_that_fails(&case).await.state();
+            let is_left = |id: &str| state.containers.iter().any(|it| it.seen.id == id && matches!(it.seen.run, Run::Running | Run::EndedWell));
+            let ended = case.state.containers.iter().any(|it| it.seen.run == Run::Running && !is_left(&it.seen.id));
+            let is_there = |volume: &VolumeSpec| state.volumes.contains(&volume.name);
+            prop_assert!(!ended || case.desired.stack.volumes.iter().all(is_there), "{state:?}");
             Ok(())
         })?;
     }

@@ -54,16 +54,16 @@ fn the_first_up_makes_everything_and_overlaps_what_it_can() {
      7. exclude /.env.worktree from git (missing) after 3
      8. write a file (missing) after 4, 6, 7
      9. write a file (missing) after 4, 6, 7
-    10. create network blog_fix_default (missing) after 3
-    11. make the base snapshot of s0 (missing) after 3, 1
-    12. create volume sandbox_upper_blog_fix_s0-data (missing) after 3, 11
-    13. create volume blog_fix_s0-data (missing) after 3, 12
-    14. create volume blog_fix_s1-data (missing) after 3
-    15. create container blog_fix-s0-1 (missing) after 1, 4, 13
-    16. start container blog_fix-s0-1 (follows from the container) after 15, 3, 10
+    10. make the base snapshot of s0 (missing) after 3, 1
+    11. create volume sandbox_upper_blog_fix_s0-data (missing) after 3, 10
+    12. create volume blog_fix_s0-data (missing) after 3, 11
+    13. create volume blog_fix_s1-data (missing) after 3
+    14. create network blog_fix_default (missing) after 3
+    15. create container blog_fix-s0-1 (missing) after 1, 4, 12
+    16. start container blog_fix-s0-1 (follows from the container) after 15, 3, 14
     17. prepare databases development and test (not known to be ready) after 16
-    18. create container blog_fix-s1-1 (missing) after 2, 4, 14
-    19. start container blog_fix-s1-1 (follows from the container) after 18, 3, 10, 17
+    18. create container blog_fix-s1-1 (missing) after 2, 4, 13
+    19. start container blog_fix-s1-1 (follows from the container) after 18, 3, 14, 17
     20. wait until s1 is ready (not known to be ready) after 19
     21. record that the sandbox is established (follows from the rest) after 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20
     ");

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use crate::apply::{World, apply};
 use crate::commands::{Context, up};
-use crate::engine::{Engine, Root, VolumeSpec, labels};
+use crate::engine::{Engine, Root, Volume, VolumeSpec, labels};
 use crate::error::{Error, Kind, Result};
 use crate::plan::action::FlattenSpec;
 use crate::plan::desired::{CloneWanted, ServiceWanted, Stack};
 use crate::plan::observed::{Run, Scope};
 use crate::plan::{Action, Cause, Desired, Extent, OnFailure, Plan, teardown};
-use crate::record::{Data, On};
+use crate::record::{Data, On, Record};
 use crate::resolve::Ask;
 use crate::site::Site;
 use crate::snapshot::{Clone, Frozen, Kind as SnapshotKind, Snapshot, driver_opts, is_pooled};
@@ -38,6 +38,7 @@ pub async fn freeze(
     context: &Context,
 ) -> Result<(Snapshot, Fared)> {
     let identity = site.identity(task)?;
+    require_data(engine, &identity).await?;
     let rest = rest_of(engine, &identity).await?;
     // What has crashed recovers before it is frozen.
     let desired = Box::pin(up::bring_up(site, engine, &Ask::again(task.clone()), context)).await?.desired;
@@ -46,11 +47,11 @@ pub async fn freeze(
     for frozen in &mut snapshot.frozen {
         frozen.root = root_of(engine, &desired.stack, frozen).await?;
     }
-    let begun = Instant::now();
+    let (begun, before) = (Instant::now(), site.get(task)?.record);
     let plan = ending(task, &desired.stack);
     let ended = apply(&Real { engine, site }, &plan, &context.events, context.stop.clone()).await.into_result();
     if let Err(error) = ended {
-        return Err(mended(site, engine, task, error, context).await);
+        return Err(mended(site, engine, &before, error, context).await);
     }
     let replace = desired.stack.clones.iter().map(|clone| clone.volume.clone()).collect();
     // Nobody else may take it for one that is known: its manifest is yet to come.
@@ -62,12 +63,30 @@ pub async fn freeze(
             let away = begun.elapsed();
             Ok((snapshot, rest.map_or(Fared::Away(away), Fared::AtRest)))
         }
-        Err(error) => Err(mended(site, engine, task, error, context).await),
+        Err(error) => Err(mended(site, engine, &before, error, context).await),
     }
 }
 
+/// The volumes of a sandbox. Refuses one that has no databases: they would be made for it.
+pub async fn require_data(engine: &Engine, identity: &Identity) -> Result<Vec<Volume>> {
+    let own = engine.volumes(&labels::of(identity)).await?;
+    if has_data(&own) {
+        return Ok(own);
+    }
+    let task = &identity.task;
+    Err(Error::new(Kind::Service, format!("the databases of {task} cannot be frozen"))
+        .because("it has none")
+        .hint(format!("`sandbox up {task}` makes them")))
+}
+
+/// Whether there is data among the volumes of a sandbox.
+#[must_use]
+pub fn has_data(own: &[Volume]) -> bool {
+    own.iter().any(|volume| volume.labels.contains_key(labels::compose::VOLUME))
+}
+
 /// How far a sandbox that does not run is taken down.
-async fn rest_of(engine: &Engine, identity: &Identity) -> Result<Option<Extent<'static>>> {
+pub async fn rest_of(engine: &Engine, identity: &Identity) -> Result<Option<Extent<'static>>> {
     let containers = engine.containers(&labels::of(identity)).await?;
     let runs = containers.iter().any(|container| Run::of(container).has_process());
     let extent = if containers.is_empty() { Extent::Stack } else { Extent::Stop };
@@ -87,9 +106,17 @@ pub async fn put_to_rest(site: &Site, engine: &Engine, task: &TaskName, fared: F
 }
 
 /// A failure, after which the sandbox serves again as far as it can. Whoever said stop meant the freezing.
-async fn mended(site: &Site, engine: &Engine, task: &TaskName, error: Error, context: &Context) -> Error {
-    let again = context.unheard();
-    if let Err(failed) = up::take_back_data(site, engine, task).await {
+async fn mended(site: &Site, engine: &Engine, before: &Record, error: Error, context: &Context) -> Error {
+    let (task, again) = (&before.claim.identity.task, context.unheard());
+    let error = match error.kind() {
+        // What it says of the part that was under way is none of what was asked for.
+        Kind::Interrupted => Error::new(Kind::Interrupted, format!("stopped before the databases of {task} were kept")),
+        _ => error,
+    };
+    // What was asked for and not answered may still come.
+    if !error.leaves_work_under_way()
+        && let Err(failed) = up::take_back_data(site, engine, before).await
+    {
         context.events.warn(format!("it cannot be told whether {task} can go on with the databases it had: {failed}"));
     }
     match Box::pin(up::bring_up(site, engine, &Ask::again(task.clone()), &again)).await {
@@ -194,7 +221,11 @@ fn ending(task: &TaskName, stack: &Stack) -> Plan {
         quiet.push(plan.add(Action::StopContainer { id: name.clone(), name }, Cause::Requested, &[]));
     }
     for service in stack.services.iter().filter(|it| clone_of(stack, it).is_some()) {
-        let action = Action::Flush { service: service.name.clone(), question: service.question.clone() };
+        let action = Action::Flush {
+            service: service.name.clone(),
+            container: service.container.name.clone(),
+            question: service.question.clone(),
+        };
         quiet.push(plan.add(action, Cause::Requested, &[]));
     }
     for service in stack.services.iter().filter(|it| clone_of(stack, it).is_some()) {

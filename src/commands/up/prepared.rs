@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
+use super::shape::{goes_forward, key, shaping};
 use super::source::Source;
 use super::{bring_up, decided_on};
+use crate::commands::snapshot::freeze::has_data;
 use crate::commands::{Context, snapshot};
 use crate::engine::{Engine, labels};
 use crate::error::{Kind, Result};
-use crate::git::{CommitId, Spared};
+use crate::git::CommitId;
 use crate::hex::hex;
 use crate::plan::Desired;
 use crate::plan::desired::CloneWanted;
@@ -21,7 +23,7 @@ use crate::record::{Data, On, Record, Stage};
 use crate::resolve::{Ask, Ground};
 use crate::setup::Setup;
 use crate::site::Site;
-use crate::snapshot::{Kind as SnapshotKind, Origin, Snapshot, is_upper, whole};
+use crate::snapshot::{Kind as SnapshotKind, Origin, Snapshot, whole};
 use crate::world::Real;
 
 /// How many are kept of a repository, besides what sandboxes stand on.
@@ -30,27 +32,9 @@ const KEPT: usize = 5;
 /// What those may take of the disk together; the newest is kept whatever it takes.
 const KEPT_BYTES: u64 = 20 << 30;
 
-/// What the data is gone forward from by adding to it.
-const MIGRATIONS: [&str; 7] =
-    ["*migrate/", "migration/", "migrations/", "flyway/", "drizzle/", "alembic/", "alembic_versions/"];
-
-/// What says how the data is as a whole, or with what it is made: an ancestor may have others.
-const MAY_DIFFER: [&str; 11] = [
-    "schema.rb",
-    "*_schema.rb",
-    "*structure.sql",
-    "schema.sql",
-    "schema.prisma",
-    "*.lock",
-    "package-lock.json",
-    "pnpm-lock.yaml",
-    "requirements*.txt",
-    "go.sum",
-    "alembic.ini",
-];
-
 /// What shapes the data of a new sandbox.
-pub(super) struct Shaped {
+pub(super) struct Shaped<'a> {
+    setup: &'a Setup,
     /// The repository, as it is called in the sandbox's record.
     repo: String,
     /// The commit.
@@ -59,7 +43,7 @@ pub(super) struct Shaped {
     basis: Option<String>,
 }
 
-impl Shaped {
+impl Shaped<'_> {
     /// Whether what a set-up makes of it may be kept for other sandboxes: the worktree is as the commit is, and nothing else, and the
     /// commit has nothing in it that others have pushed and nobody has merged. What cannot be told is not so.
     pub(super) async fn may_be_kept(&self, site: &Site, desired: &Desired) -> bool {
@@ -70,25 +54,29 @@ impl Shaped {
 
 /// Looks for what a new sandbox may begin with instead of what was asked for, and says so where there is something. The shape is none
 /// where nothing made of it is to be kept: it begins at no commit, or with something else.
-pub(super) async fn look(
+pub(super) async fn look<'a>(
     site: &Site,
     engine: &Engine,
     asked: Source,
     ask: &Ask,
     ground: &Ground,
-    setup: &Setup,
+    setup: &'a Setup,
     context: &Context,
-) -> Result<(Source, Option<Shaped>)> {
+) -> Result<(Source, Option<Shaped<'a>>)> {
     let known = site.find(&ask.task)?.map(|sandbox| sandbox.record);
     let may_be_kept = asked.is_usual() && !has_begun_otherwise(known.as_ref());
     let Some(commit) = ground.head.clone().filter(|_| may_be_kept) else { return Ok((asked, None)) };
+    // Volumes that outlived their record may hold work.
+    if known.is_none() && has_data(&engine.volumes(&labels::of(&site.identity(&ask.task)?)).await?) {
+        return Ok((asked, None));
+    }
     // As it would be with new databases.
     let data = Source::Fresh.planned(site, engine, &ask.task, context).await?;
     let desired = decided_on(site, engine, &Ask { data, ..ask.clone() }, ground, context).await?;
     let repo = desired.record.claim.identity.repo.clone();
-    let shaped = Shaped { basis: basis(&desired, setup), repo, commit };
+    let shaped = Shaped { basis: basis(&desired, setup), setup, repo, commit };
     let found = match &shaped.basis {
-        Some(basis) if matches!(asked, Source::Usual) => find(site, engine, &shaped, basis, setup).await?,
+        Some(basis) if matches!(asked, Source::Usual) => find(site, engine, &shaped, basis).await?,
         _ => None,
     };
     // It is said which, so that nothing is gone on with that a run which was cut short had chosen.
@@ -113,8 +101,7 @@ fn has_begun_otherwise(known: Option<&Record>) -> bool {
 /// else.
 fn basis(desired: &Desired, setup: &Setup) -> Option<String> {
     let stack = &desired.stack;
-    let is_base = |layers: &[String]| layers.iter().all(|layer| !is_upper(layer));
-    if desired.awaits_images || stack.clones.is_empty() || !stack.clones.iter().all(|clone| is_base(&clone.layers)) {
+    if desired.awaits_images || stack.clones.is_empty() || !stack.has_new_data() {
         return None;
     }
     let mut hash = Sha256::new();
@@ -126,45 +113,14 @@ fn basis(desired: &Desired, setup: &Setup) -> Option<String> {
     Some(hex(&hash.finalize()))
 }
 
-/// The files of a commit that shape the data, with what git calls their contents. Where none is known to, all of them may.
-async fn shaping(site: &Site, setup: &Setup, commit: &CommitId) -> Result<BTreeMap<String, String>> {
-    let files = site.repo.files_of(commit).await?;
-    let matching = |places: &Spared| -> Result<BTreeSet<String>> {
-        Ok(places.among(files.iter().map(|(path, _)| path.as_str()))?.into_iter().map(str::to_owned).collect())
-    };
-    let known = matching(&site.settings.data_files)?;
-    let may_differ = matching(&Spared::default().and(MAY_DIFFER.map(str::to_owned)))?;
-    if known.is_subset(&may_differ) {
-        return Ok(files.into_iter().collect());
-    }
-    let mut shaping = setup.named(&files);
-    shaping.extend(files.into_iter().filter(|(path, _)| known.contains(path)));
-    Ok(shaping)
-}
-
-fn key(repo: &str, basis: &str, shaping: &BTreeMap<String, String>) -> String {
-    let mut hash = Sha256::new();
-    hash.update(format!("prepared\n{} {repo}\n{basis}\n", repo.len()));
-    for (path, content) in shaping {
-        hash.update(format!("{} {path} {content}\n", path.len()));
-    }
-    hex(&hash.finalize())
-}
-
-async fn find(
-    site: &Site,
-    engine: &Engine,
-    shaped: &Shaped,
-    basis: &str,
-    setup: &Setup,
-) -> Result<Option<(Snapshot, bool)>> {
+async fn find(site: &Site, engine: &Engine, shaped: &Shaped<'_>, basis: &str) -> Result<Option<(Snapshot, bool)>> {
     let own = of_site(site, engine).await?;
     let own: Vec<Snapshot> =
         own.into_iter().filter(|it| it.origin.as_ref().is_some_and(|it| it.basis == basis)).collect();
     if own.is_empty() {
         return Ok(None);
     }
-    let now = shaping(site, setup, &shaped.commit).await?;
+    let now = shaping(site, shaped.setup, &shaped.commit).await?;
     let key = key(&shaped.repo, basis, &now);
     if let Some(found) = own.iter().find(|it| it.key == key) {
         return Ok(Some((found.clone(), true)));
@@ -174,27 +130,12 @@ async fn find(
         let Some(ancestor) = candidate.origin.as_ref().and_then(|it| CommitId::parse(&it.commit)) else { continue };
         let Some(distance) = site.repo.distance(&ancestor, &shaped.commit).await? else { continue };
         if best.as_ref().is_none_or(|(nearest, _)| distance < *nearest)
-            && goes_forward(&shaping(site, setup, &ancestor).await?, &now)?
+            && goes_forward(&shaping(site, shaped.setup, &ancestor).await?, &now)?
         {
             best = Some((distance, candidate));
         }
     }
     Ok(best.map(|(_, found)| (found, false)))
-}
-
-/// Whether migrations alone lead from what one commit shapes to what a later one does.
-fn goes_forward(from: &BTreeMap<String, String>, to: &BTreeMap<String, String>) -> Result<bool> {
-    let other: Vec<&str> = from
-        .iter()
-        .filter(|(path, content)| to.get(*path) != Some(content))
-        .chain(to.iter().filter(|(path, _)| !from.contains_key(*path)))
-        .map(|(path, _)| path.as_str())
-        .collect();
-    let may_differ = Spared::default().and(MAY_DIFFER.map(str::to_owned));
-    let migrations = Spared::default().and(MIGRATIONS.map(str::to_owned));
-    let added: Vec<&str> = other.iter().copied().filter(|path| !from.contains_key(*path)).collect();
-    let fine = [may_differ.among(other.iter().copied())?, migrations.among(added)?].concat();
-    Ok(other.iter().all(|path| fine.contains(path)))
 }
 
 /// Those of a repository that are whole, the newest first.
@@ -212,14 +153,13 @@ pub(super) async fn keep(
     site: &Site,
     engine: &Engine,
     desired: &Desired,
-    setup: &Setup,
-    shaped: Shaped,
+    shaped: Shaped<'_>,
     context: &Context,
 ) -> Result<()> {
     let task = &desired.record.claim.identity.task;
-    match try_keep(site, engine, desired, setup, shaped, context).await {
+    match try_keep(site, engine, desired, shaped, context).await {
         Err(error) if error.kind() == Kind::SnapshotExists => Ok(()),
-        Err(error) if error.kind() == Kind::Interrupted || error.leaves_work_under_way() => Err(error),
+        Err(error) if error.leaves_work_under_way() => Err(error),
         Err(error) => {
             let again = context.unheard();
             Box::pin(bring_up(site, engine, &Ask::again(task.clone()), &again)).await?;
@@ -234,19 +174,17 @@ async fn try_keep(
     site: &Site,
     engine: &Engine,
     desired: &Desired,
-    setup: &Setup,
-    shaped: Shaped,
+    shaped: Shaped<'_>,
     context: &Context,
 ) -> Result<()> {
-    let Shaped { repo, commit, basis: before } = shaped;
     // What it began with may have been decided before the images were here.
-    let Some(basis) = before.or_else(|| basis(desired, setup)) else { return Ok(()) };
-    let key = key(&repo, &basis, &shaping(site, setup, &commit).await?);
+    let Some(basis) = shaped.basis.clone().or_else(|| basis(desired, shaped.setup)) else { return Ok(()) };
+    let key = key(&shaped.repo, &basis, &shaping(site, shaped.setup, &shaped.commit).await?);
     let own = of_site(site, engine).await?;
     let world = Real { engine, site };
     if let Some(there) = own.iter().find(|it| it.key == key) {
         // What sandboxes stand on stays. Whoever began anew wants it to be another.
-        let is_new = desired.stack.clones.iter().all(|clone| clone.layers.iter().all(|layer| !is_upper(layer)));
+        let is_new = desired.stack.has_new_data();
         if !is_new || !world.remove_snapshot(there).await? {
             return Ok(());
         }
@@ -260,10 +198,13 @@ async fn try_keep(
     context.events.info(format!(
         "the databases are kept as the set-up has made them, for other sandboxes to begin with; {task} is away {time}"
     ));
-    let origin = Some(Origin { commit: commit.to_string(), basis });
-    let wanted = Snapshot { origin, ..Snapshot::to_be(SnapshotKind::Prepared, key, repo, None) };
+    let origin = Some(Origin { commit: shaped.commit.to_string(), basis });
+    let wanted = Snapshot { origin, ..Snapshot::to_be(SnapshotKind::Prepared, key, shaped.repo, None) };
     Box::pin(snapshot::take(site, engine, task, wanted, context)).await?;
-    let_go_of_old_ones(site, engine).await
+    if let Err(error) = let_go_of_old_ones(site, engine).await {
+        context.events.warn(format!("what older set-ups have made may be more than is to be kept: {error}"));
+    }
+    Ok(())
 }
 
 /// Only so many are kept, and of such a size. What sandboxes stand on stays until they are gone.
@@ -275,53 +216,52 @@ async fn let_go_of_old_ones(site: &Site, engine: &Engine) -> Result<()> {
         world.remove_snapshot(snapshot).await?;
     }
     let layers: BTreeSet<String> = kept.iter().flat_map(Snapshot::layers).map(str::to_owned).collect();
-    let sizes = world.sizes_of(&layers).await?;
+    for snapshot in too_large(kept, &world.sizes_of(&layers).await?) {
+        world.remove_snapshot(snapshot).await?;
+    }
+    Ok(())
+}
+
+/// Those, of the newest first, with which all before them take more than may be kept. What several stand on is counted once.
+fn too_large<'a>(kept: &'a [Snapshot], sizes: &BTreeMap<String, u64>) -> Vec<&'a Snapshot> {
     let mut counted: BTreeSet<&str> = BTreeSet::new();
     let mut bytes = 0;
+    let mut too_large = Vec::new();
     for (number, snapshot) in kept.iter().enumerate() {
         let new: Vec<&str> = snapshot.layers().filter(|layer| counted.insert(layer)).collect();
         bytes += new.iter().filter_map(|layer| sizes.get(*layer)).sum::<u64>();
         if number > 0 && bytes > KEPT_BYTES {
-            world.remove_snapshot(snapshot).await?;
+            too_large.push(snapshot);
         }
     }
-    Ok(())
+    too_large
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn files(listed: &[(&str, &str)]) -> BTreeMap<String, String> {
-        listed.iter().map(|(path, content)| ((*path).to_owned(), (*content).to_owned())).collect()
-    }
+    use crate::snapshot::Frozen;
 
     #[test]
-    fn only_migrations_that_were_added_are_gone_forward_from() {
-        let from =
-            files(&[("db/migrate/1.rb", "a"), ("db/seeds.rb", "s"), ("db/schema.rb", "1"), ("Gemfile.lock", "l")]);
-        let with = |path: &str, content: &str| {
-            let mut to = from.clone();
-            to.insert(path.to_owned(), content.to_owned());
-            goes_forward(&from, &to).unwrap()
+    fn the_newest_is_kept_whatever_it_takes_and_others_as_long_as_there_is_room() {
+        let on = |layers: &[&str]| Snapshot {
+            frozen: vec![Frozen {
+                volume: "data".into(),
+                service: "postgres".into(),
+                image: "postgres".into(),
+                layers: layers.iter().map(|&layer| layer.to_owned()).collect(),
+                root: None,
+                databases: Vec::new(),
+                copied: false,
+            }],
+            ..Snapshot::to_be(SnapshotKind::Prepared, layers.join(" "), "/repo".into(), None)
         };
-        assert!(with("db/migrate/2.rb", "b") && with("db/schema.rb", "2") && with("Gemfile.lock", "m"));
-        assert!(with("backend/db/queue_migrate/2.rb", "b") && with("app/migrations/0002.py", "b"));
-        for (path, content) in
-            [("db/migrate/1.rb", "other"), ("db/seeds.rb", "t"), ("db/seeds/more.rb", "x"), ("bin/setup", "x")]
-        {
-            assert!(!with(path, content), "{path}");
-        }
-        let mut less = from.clone();
-        less.remove("db/migrate/1.rb");
-        assert!(!goes_forward(&from, &less).unwrap());
-    }
-
-    #[test]
-    fn one_shape_in_two_repositories_is_two() {
-        let shape = files(&[("db/schema.rb", "1")]);
-        assert_eq!(key("/a", "b", &shape), key("/a", "b", &shape));
-        assert_ne!(key("/a", "b", &shape), key("/c", "b", &shape));
-        assert_ne!(key("/a", "b", &shape), key("/a", "b", &files(&[("db/schema.rb", "2")])));
+        let sizes = |sizes: [(&str, u64); 4]| sizes.map(|(name, size)| (name.to_owned(), size)).into();
+        let kept = [on(&["c", "base"]), on(&["b", "base"]), on(&["a", "base"])];
+        let gone = |of| too_large(&kept, &sizes(of)).into_iter().map(|it| it.key.clone()).collect::<Vec<_>>();
+        let (half, all) = (KEPT_BYTES / 2, KEPT_BYTES);
+        assert_eq!(gone([("base", half), ("c", 0), ("b", half), ("a", 0)]), [""; 0]);
+        assert_eq!(gone([("base", half), ("c", 1), ("b", half), ("a", 0)]), ["b base", "a base"]);
+        assert_eq!(gone([("base", 2 * all), ("c", 0), ("b", 0), ("a", 0)]), ["b base", "a base"]);
     }
 }

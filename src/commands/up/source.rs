@@ -11,10 +11,11 @@ use crate::resolve::{Ask, Ground};
 use crate::settings::Storage;
 use crate::site::Site;
 use crate::snapshot::{Clone, Kind as SnapshotKind, Snapshot};
+use crate::storage;
 use crate::task::TaskName;
 
 /// As it was asked for.
-pub(super) enum Source {
+pub(in crate::commands) enum Source {
     /// Nothing was said.
     Usual,
     /// A snapshot of that name.
@@ -34,6 +35,19 @@ impl Source {
             (None, Some(task)) => Source::Sandbox(task),
             (None, None) if is_fresh => Source::Fresh,
             (None, None) => Source::Usual,
+        })
+    }
+
+    /// What it begins with and does to others, for people: where that was asked for.
+    pub(super) async fn in_words(&self, site: &Site, engine: &Engine) -> Result<Option<String>> {
+        Ok(match self {
+            Source::Snapshot(name) => Some(format!("its databases begin with those of the snapshot {name}")),
+            Source::Sandbox(other) => {
+                let runs = freeze::rest_of(engine, &site.identity(other)?).await?.is_none();
+                let away = if runs { ", which is away meanwhile: its connections are cut off" } else { "" };
+                Some(format!("its databases begin with those of {other}{away}"))
+            }
+            Source::Usual | Source::Fresh | Source::Prepared(_) => None,
         })
     }
 
@@ -60,6 +74,7 @@ impl Source {
             Source::Prepared(snapshot) => data(site, engine, task, (**snapshot).clone()).await.map(Some),
             Source::Sandbox(other) => {
                 refuse_own(site, task, other)?;
+                freeze::require_data(engine, &site.identity(other)?).await?;
                 let there = decided(site, engine, &Ask::again(other.clone()), context).await?;
                 let passing = freeze::taken_from(&there, passing(site, other)?)?;
                 Ok(Some(data(site, engine, task, passing).await?))
@@ -67,8 +82,27 @@ impl Source {
         }
     }
 
-    /// Brings a sandbox up on it. The caller holds that sandbox.
+    /// Brings a sandbox up on it, and says what that costs later. The caller holds that sandbox.
     pub(super) async fn bring_up(
+        self,
+        site: &Site,
+        engine: &Engine,
+        ask: Ask,
+        ground: Option<&Ground>,
+        context: &Context,
+    ) -> Result<Converged> {
+        let may_be_large = !self.is_usual();
+        let converged = self.begin(site, engine, ask, ground, context).await?;
+        if may_be_large
+            && converged.steps > 0
+            && let Some(cost) = storage::first_queries(engine, &converged.desired.stack).await
+        {
+            context.events.info(cost);
+        }
+        Ok(converged)
+    }
+
+    async fn begin(
         self,
         site: &Site,
         engine: &Engine,
@@ -89,11 +123,13 @@ impl Source {
         // Held until the new sandbox stands on it: removed meanwhile, it would take that along.
         let lock = context.hold(site, engine, &identity, "up --from-sandbox").await?;
         let branched = async {
-            let own = engine.volumes(&labels::of(&identity)).await?;
+            let own = freeze::require_data(engine, &identity).await?;
             let is_copied = site.settings.storage == Storage::Copy
                 || own.iter().filter_map(Clone::of).any(|clone| clone.is_copied());
             let time = if is_copied { "while its databases are copied" } else { "for about a second" };
-            context.events.info(format!("{other} is away {time}: its connections are cut off"));
+            if freeze::rest_of(engine, &identity).await?.is_none() {
+                context.events.info(format!("{other} is away {time}: its connections are cut off"));
+            }
             let (frozen, fared) = freeze::freeze(site, engine, &other, passing(site, &other)?, context).await?;
             let data = Some(data(site, engine, &ask.task, frozen).await?);
             let result = bring_up(site, engine, &Ask { data, ..ask }, context).await;
@@ -101,7 +137,7 @@ impl Source {
             match (result, rested) {
                 (result, Ok(())) => result,
                 (Ok(_), Err(error)) => Err(error),
-                (Err(first), Err(error)) => Err(first.besides(&error)),
+                (Err(first), Err(error)) => Err(first.besides(error)),
             }
         };
         let result = Box::pin(branched).await;

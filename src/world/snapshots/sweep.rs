@@ -18,15 +18,22 @@ const TAKES_NO_LONGER: Duration = Duration::from_hours(1);
 
 /// Takes away what is left of a base that was not finished, whose lock the caller holds.
 pub(super) async fn sweep(world: &Real<'_>, key: &str) -> Result<()> {
-    let engine = world.engine;
-    let lock = lock_label(world, key);
-    let of_key = [labels::BASE, labels::LAYER].map(|label| [(label, Some(key)), (labels::LOCK, Some(&*lock))]);
-    for container in [engine.containers(&of_key[0]).await?, engine.containers(&of_key[1]).await?].concat() {
-        engine.remove_container(&container.id).await?;
+    sweep_containers(world, key).await?;
+    let (used, lock) = (used_layers(world.engine).await?, lock_label(world, key));
+    let layers = world.engine.volumes(&[(labels::LAYER, Some(key)), (labels::LOCK, Some(&*lock))]).await?;
+    for layer in layers.iter().filter(|layer| !used.contains(&layer.name)) {
+        pool::remove_volume(world.engine, &layer.name).await?;
     }
-    let used = used_layers(engine).await?;
-    for layer in engine.volumes(&of_key[1]).await?.iter().filter(|layer| !used.contains(&layer.name)) {
-        pool::remove_volume(engine, &layer.name).await?;
+    Ok(())
+}
+
+/// Takes away the containers of what was not finished, whose lock the caller holds.
+pub(super) async fn sweep_containers(world: &Real<'_>, key: &str) -> Result<()> {
+    let (engine, lock) = (world.engine, lock_label(world, key));
+    for label in [labels::BASE, labels::LAYER] {
+        for container in engine.containers(&[(label, Some(key)), (labels::LOCK, Some(&*lock))]).await? {
+            engine.remove_container(&container.id).await?;
+        }
     }
     Ok(())
 }
@@ -58,7 +65,7 @@ pub(in crate::world) async fn sweep_abandoned(world: &Real<'_>) -> Result<()> {
         engine.remove_container(&container.id).await?;
     }
     for layer in unused.iter().filter(|layer| is_left(&layer.labels, layer.created)) {
-        pool::remove_volume(engine, &layer.name).await?;
+        pool::remove_volume(world.engine, &layer.name).await?;
     }
     let labelled = containers.iter().map(|container| &container.labels).chain(unused.iter().map(|layer| &layer.labels));
     let keys: BTreeSet<String> = labelled.filter_map(ours).collect();
@@ -128,9 +135,7 @@ pub(in crate::world) async fn remove(world: &Real<'_>, snapshot: &Snapshot) -> R
     let lock = Lock::acquire(&lock_path(world, &snapshot.key), &purpose, PATIENCE, |_| {}).await?;
     let removed = async {
         let standing = engine.volumes(&[(labels::LAYERS, None)]).await?;
-        // Another may have removed it meanwhile, and a third one saved another of that name; or it was put into the pool.
-        let is_it = |it: &Snapshot| it.key == snapshot.key && it.created == snapshot.created;
-        let all: Vec<Snapshot> = standing.iter().filter_map(Snapshot::of).filter(is_it).collect();
+        let all = snapshot.everywhere(&standing);
         let stands = |clone: &Clone| all.iter().any(|it| it.is_below(clone));
         if standing.iter().filter_map(Clone::of).any(|clone| stands(&clone)) {
             return Ok(false);

@@ -20,18 +20,18 @@ fn a_dry_run_prints_the_plan_and_writes_nothing() {
      7. exclude /.sandbox-*.tmp from git (missing) after 1
      8. write the env file (missing) after 2, 4, 5, 6, 7
      9. write the Compose file (missing) after 2, 4, 5, 6, 7
-    10. create network blog_feature_auth_default (missing) after 1
-    11. make the base snapshot of postgres (missing) after 1
-    12. create volume sandbox_upper_blog_feature_auth_postgres-data (missing) after 1, 11
-    13. create volume blog_feature_auth_postgres-data (missing) after 1, 12
-    14. make the base snapshot of redis (missing) after 1
-    15. create volume sandbox_upper_blog_feature_auth_redis-data (missing) after 1, 14
-    16. create volume blog_feature_auth_redis-data (missing) after 1, 15
-    17. create container blog_feature_auth-postgres-1 (missing) after 2, 13
-    18. start container blog_feature_auth-postgres-1 (follows from the container) after 17, 1, 10
+    10. make the base snapshot of postgres (missing) after 1
+    11. create volume sandbox_upper_blog_feature_auth_postgres-data (missing) after 1, 10
+    12. create volume blog_feature_auth_postgres-data (missing) after 1, 11
+    13. make the base snapshot of redis (missing) after 1
+    14. create volume sandbox_upper_blog_feature_auth_redis-data (missing) after 1, 13
+    15. create volume blog_feature_auth_redis-data (missing) after 1, 14
+    16. create network blog_feature_auth_default (missing) after 1
+    17. create container blog_feature_auth-postgres-1 (missing) after 2, 12
+    18. start container blog_feature_auth-postgres-1 (follows from the container) after 17, 1, 16
     19. prepare databases blog_feature_auth_development and blog_feature_auth_test (not known to be ready) after 18
-    20. create container blog_feature_auth-redis-1 (missing) after 2, 16
-    21. start container blog_feature_auth-redis-1 (follows from the container) after 20, 1, 10
+    20. create container blog_feature_auth-redis-1 (missing) after 2, 15
+    21. start container blog_feature_auth-redis-1 (follows from the container) after 20, 1, 16
     22. wait until redis is ready (not known to be ready) after 21
     23. record that the sandbox is established (follows from the rest) after 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22
     ");

@@ -9,6 +9,7 @@ mod soak;
 mod suite;
 
 use std::fs;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use ground::{Data, run_through};
@@ -16,7 +17,7 @@ use proxy::Proxy;
 use serde_json::Value;
 use suite::Case;
 
-use crate::yard::{Yard, finish};
+use crate::yard::{Yard, docker, eventually, finish, inside};
 
 /// Whether all points are tried and everything is large, as `make test-faults` asks for.
 fn all_are_wanted() -> bool {
@@ -156,24 +157,63 @@ fn a_reset_that_had_not_begun_when_its_snapshot_went_has_never_been() {
     yard.sandbox(&["snapshot", "save", "a", "it"]).ok();
     yard.up("b");
     yard.leave_a_note("b");
-    let record = yard.repo.join(".git/worktrees/b/sandbox.json");
-    let is_pending = || serde_json::from_slice::<Value>(&fs::read(&record).unwrap()).unwrap()["pending"].is_object();
-    let (volumes, mut number) = (yard.has("volume", "b"), 0);
-    while !is_pending() {
-        number += 1;
-        let point = Point { door: Door::Engine, number, when: When::Before };
-        let proxy = Proxy::open(yard.directory.join("engine.sock"), point);
-        assert!(run_through(&proxy, yard.command(&["reset", "b", "it"])).at.is_some(), "it was not written down");
-    }
+    let volumes = yard.has("volume", "b");
+    cut_until(&yard, "b", &["reset", "b", "it"], 0, || pending(&yard, "b").is_object());
     assert_eq!(yard.has("volume", "b"), volumes);
+    assert_eq!(yard.view("b")["mend"], "sandbox up b");
     yard.sandbox(&["rm", "a"]).ok();
     yard.sandbox(&["snapshot", "rm", "it"]).ok();
     yard.up("b");
-    // Redis need not have been left the time to write its own down.
-    assert_eq!(yard.sql("b", "SELECT text FROM notes"), "kept");
-    assert!(!is_pending());
+    yard.assert_note_is_kept("b");
+    assert!(pending(&yard, "b").is_null());
     yard.assert_as_desired("b");
     assert_eq!(yard.has("volume", "b"), volumes);
+}
+
+#[test]
+fn a_reset_that_fails_takes_nothing_from_one_that_was_cut_short() {
+    let yard = Yard::new("reset-twice");
+    yard.up("a");
+    let filter = format!("label=com.docker.compose.project={}", yard.env("a")["COMPOSE_PROJECT_NAME"]);
+    let serves = || {
+        let replaced = pending(&yard, "a")["replace"].clone();
+        let is_replaced = |name: &str| replaced.as_array().unwrap().iter().any(|it| it == name);
+        let running = docker(&["ps", "--no-trunc", "--filter", &filter, "--format", "{{.Mounts}}"]);
+        let volumes = yard.has("volume", "a");
+        running.lines().count() == 2
+            && !running.lines().flat_map(|names| names.split(',')).any(is_replaced)
+            && replaced.as_array().unwrap().iter().all(|it| volumes.iter().any(|name| it == name))
+    };
+    // Cut short once the new ones serve, and before the old ones go.
+    cut_until(&yard, "a", &["reset", "--fresh", "a"], 42, || pending(&yard, "a").is_object() && serves());
+    let told = inside::redis_words("a", &["SET", "note", "kept"]);
+    eventually("the new one answers", || yard.sandbox(&told).stdout.contains("OK").then_some(()));
+    yard.sandbox(&["down", "a"]).ok();
+    let port: u16 = yard.env("a")["APP_PORT"].parse().unwrap();
+    let held = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    yard.sandbox(&["reset", "a"]).ends_with(14);
+    drop(held);
+    yard.up("a");
+    assert_eq!(yard.redis("a", "GET note"), "kept");
+    yard.assert_as_desired("a");
+}
+
+/// What the databases of a sandbox are about to begin with.
+fn pending(yard: &Yard, task: &str) -> Value {
+    let record = fs::read(yard.repo.join(format!(".git/worktrees/{task}/sandbox.json"))).unwrap();
+    serde_json::from_slice::<Value>(&record).unwrap()["pending"].clone()
+}
+
+/// Cuts a command short in a sandbox that is up, each time one request later, until something is so.
+fn cut_until(yard: &Yard, task: &str, words: &[&str], first: usize, is_so: impl Fn() -> bool) {
+    let mut number = first;
+    while !is_so() {
+        number += 1;
+        yard.up(task);
+        let point = Point { door: Door::Engine, number, when: When::Before };
+        let proxy = Proxy::open(yard.directory.join("engine.sock"), point);
+        assert!(run_through(&proxy, yard.command(words)).at.is_some(), "it came to its end without that");
+    }
 }
 
 #[test]

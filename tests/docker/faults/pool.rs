@@ -45,11 +45,7 @@ fn snapshots_on_their_way_into_the_pool_are_in_it_or_where_they_were() {
     let yard = Yard::new("pool-moving");
     let engine = OwnEngine::start(&yard);
     engine.sandbox(&["up", "a"]).ok();
-    let sql = |task: &str, statement: &str| {
-        let client = ["psql", "-U", "postgres", "-XqAt", "-c", statement];
-        engine.sandbox(&[&["exec", task, "--service", "postgres", "--"][..], &client].concat()).ok()
-    };
-    sql("a", "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('kept')");
+    engine.leave_a_note("a");
     let create = ["pool", "create", "--size", "1g"];
     let begin = || drop(engine.sandbox(&["snapshot", "save", "a", "it"]).ok());
     let listed = || engine.sandbox(&["snapshot", "ls", "--json"]).ok().json()["snapshots"].clone();
@@ -59,10 +55,10 @@ fn snapshots_on_their_way_into_the_pool_are_in_it_or_where_they_were() {
         let ran = engine.sandbox(&create);
         assert!(matches!(ran.code, Some(0 | 19)), "{ran}");
         engine.sandbox(&["up", "b", "--snapshot", "it"]).ok();
-        assert_eq!(sql("b", "SELECT text FROM notes").stdout, "kept\n");
+        assert_eq!(engine.notes("b"), 2);
         engine.sandbox(&["rm", "b"]).ok();
         engine.sandbox(&["reset", "--fresh", "a"]).ok();
-        sql("a", "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('kept')");
+        engine.leave_a_note("a");
         engine.sandbox(&["snapshot", "rm", "it"]).ok();
         assert_eq!(listed(), serde_json::json!([]));
         let volumes = engine.docker(&["volume", "ls", "--quiet"]);
@@ -71,7 +67,7 @@ fn snapshots_on_their_way_into_the_pool_are_in_it_or_where_they_were() {
         engine.sandbox(&["down", "-v", "a"]).ok();
         engine.sandbox(&["pool", "rm"]).ok();
         engine.sandbox(&["up", "a"]).ok();
-        sql("a", "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('kept')");
+        engine.leave_a_note("a");
     };
     let tried = Case { words: &create, begin: &begin, check: &check, every: 40 }.try_all(&yard, &engine);
     println!("kill points of snapshots being put into a pool: {tried} tried, all converged");
@@ -110,4 +106,52 @@ fn a_pool_that_is_cut_short_is_completed_or_taken_apart() {
     nothing();
     println!("kill points of pool create, rm and show: {made}, {removed} and {attached} tried, all converged");
     assert!(made > 1 && removed > 1 && attached > 1);
+}
+
+#[test]
+fn in_a_pool_a_save_or_a_reset_that_is_killed_keeps_all_data_and_leaves_nothing() {
+    let yard = Yard::new("pool-data");
+    let engine = OwnEngine::start(&yard);
+    engine.sandbox(&["pool", "create", "--size", "2g"]).ok();
+    let volumes = || engine.docker(&["volume", "ls", "--quiet"]);
+    let with_a_note = |task: &str| {
+        engine.sandbox(&["up", task]).ok();
+        engine.leave_a_note(task);
+    };
+    let save = ["snapshot", "save", "a", "it"];
+    with_a_note("a");
+    engine.sandbox(&["rm", "a"]).ok();
+    let bases = volumes();
+    let check = || {
+        engine.sandbox(&["up", "a"]).ok();
+        assert_eq!(engine.notes("a"), 2);
+        // It was kept, or never was.
+        if engine.sandbox(&["snapshot", "ls", "--quiet"]).ok().stdout.contains("it") {
+            engine.sandbox(&["up", "b", "--snapshot", "it"]).ok();
+            assert_eq!(engine.notes("b"), 2);
+            engine.sandbox(&["rm", "a", "b"]).ok();
+            engine.sandbox(&["snapshot", "rm", "it"]).ok();
+        } else {
+            engine.sandbox(&["rm", "a"]).ok();
+        }
+        assert_eq!(volumes(), bases);
+    };
+    let to_save = Case { words: &save, begin: &|| with_a_note("a"), check: &check, every: 30 };
+    let saves = to_save.try_all(&yard, &engine);
+    with_a_note("a");
+    engine.sandbox(&save).ok();
+    engine.sandbox(&["rm", "a"]).ok();
+    let kept = volumes();
+    let is_reset = || {
+        engine.sandbox(&["up", "b"]).ok();
+        // Never one of the servers alone.
+        assert!(matches!(engine.notes("b"), 0 | 2));
+        engine.sandbox(&["rm", "b"]).ok();
+        assert_eq!(volumes(), kept);
+    };
+    let begin = || drop(engine.sandbox(&["up", "b"]).ok());
+    let to_reset = Case { words: &["reset", "b", "it"], begin: &begin, check: &is_reset, every: 30 };
+    let resets = to_reset.try_all(&yard, &engine);
+    println!("kill points of a save and a reset in a pool: {saves} and {resets} tried, all converged");
+    assert!(saves > 1 && resets > 1);
 }

@@ -6,6 +6,7 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
@@ -51,26 +52,26 @@ enum Fate {
 
 impl Proxy {
     pub(super) fn open(socket: PathBuf, point: Point) -> Proxy {
-        Proxy::with(socket, engine_socket(), point, Duration::ZERO)
+        Proxy::with(UnixListener::bind(&socket).unwrap(), socket, engine_socket(), point, Duration::ZERO)
     }
 
-    /// One that leads to another engine.
+    /// One that leads to another engine, whose network namespace is not ours: there the program refuses to bring up what it could
+    /// not reach. Whoever was the last to listen is whom it sees at the other end: here one that has ended.
     pub(super) fn to(engine: PathBuf, socket: PathBuf, point: Point) -> Proxy {
-        Proxy::with(socket, engine, point, Duration::ZERO)
+        let listener = UnixListener::bind(&socket).unwrap();
+        let fd = OwnedFd::from(listener.try_clone().unwrap());
+        let done = Command::new("perl").args(["-e", "listen(STDIN, 128) or die $!"]).stdin(fd).status().unwrap();
+        assert!(done.success());
+        Proxy::with(listener, socket, engine, point, Duration::ZERO)
     }
 
     /// One that kills nobody, and makes every request wait.
     pub(super) fn slow(socket: PathBuf, delay: Duration) -> Proxy {
-        Proxy::with(
-            socket,
-            engine_socket(),
-            Point { door: Door::Engine, number: usize::MAX, when: When::Before },
-            delay,
-        )
+        let point = Point { door: Door::Engine, number: usize::MAX, when: When::Before };
+        Proxy::with(UnixListener::bind(&socket).unwrap(), socket, engine_socket(), point, delay)
     }
 
-    fn with(socket: PathBuf, engine: PathBuf, point: Point, delay: Duration) -> Proxy {
-        let listener = UnixListener::bind(&socket).unwrap();
+    fn with(listener: UnixListener, socket: PathBuf, engine: PathBuf, point: Point, delay: Duration) -> Proxy {
         let trap = Arc::new(Trap {
             engine,
             point,

@@ -2,7 +2,9 @@
 
 mod compose;
 mod engine;
+pub(crate) mod inside;
 mod lane;
+mod mounts;
 mod not_root;
 mod own_engine;
 mod place;

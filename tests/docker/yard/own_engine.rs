@@ -11,7 +11,8 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
-    PROGRAM, Ran, Running, Yard, docker, eventually, finish,
+    PROGRAM, Ran, Running, Yard, docker, eventually, finish, inside,
+    mounts::{detach, mount_xfs, run, unmount},
     place::{ENGINE_ALIVE, on_disk},
 };
 
@@ -31,31 +32,35 @@ pub(crate) struct OwnEngine<'a> {
 impl OwnEngine<'_> {
     /// One with the images that a sandbox runs.
     pub(crate) fn start(yard: &Yard) -> OwnEngine<'_> {
-        fs::create_dir_all(on_disk(&yard.directory)).unwrap();
+        let directory = on_disk(&yard.directory);
+        fs::create_dir_all(&directory).unwrap();
+        let (one, other) = (directory.join("one"), directory.join("other"));
+        fs::write(&one, "block").unwrap();
+        let shared =
+            Command::new("cp").arg("--reflink=always").args([one, other]).stderr(Stdio::null()).status().unwrap();
+        // Where the machine has reflinks itself it would be another engine than elsewhere.
+        if shared.success() { OwnEngine::start_on_xfs(yard, false) } else { OwnEngine::start_there(yard) }
+    }
+
+    /// The same whose data is on XFS, which has reflinks unless it is made without.
+    pub(crate) fn start_on_xfs(yard: &Yard, has_reflinks: bool) -> OwnEngine<'_> {
+        mount_xfs(&on_disk(&yard.directory), "data", has_reflinks);
         OwnEngine::start_there(yard)
     }
 
-    /// The same whose data is on XFS, which has reflinks.
-    pub(crate) fn start_on_xfs(yard: &Yard) -> OwnEngine<'_> {
-        let (data, file) = (on_disk(&yard.directory).join("data"), on_disk(&yard.directory).join("xfs.img"));
-        fs::create_dir_all(&data).unwrap();
-        run(Command::new("truncate").args(["-s", "8G"]).arg(&file));
-        run(Command::new("mkfs.xfs").args(["-q", "-m", "reflink=1"]).arg(&file));
-        run(Command::new("mount").args(["-o", "loop"]).arg(&file).arg(&data));
-        OwnEngine::start_there(yard)
-    }
-
-    /// The same that cannot mount overlays over its volumes: these are on one already.
+    /// The same that cannot mount overlays over its volumes: these are on one already, which hands reflinks on that are of no use.
     pub(crate) fn start_without_overlays(yard: &Yard) -> OwnEngine<'_> {
         let place = |name: &str| on_disk(&yard.directory).join(name);
-        for name in ["data/volumes", "lower", "upper", "work"] {
+        mount_xfs(&on_disk(&yard.directory), "below", true);
+        for name in ["data/volumes", "below/lower", "below/upper", "below/work"] {
             fs::create_dir_all(place(name)).unwrap();
         }
-        let [lower, upper, work] = ["lower", "upper", "work"].map(|name| place(name).display().to_string());
+        let [lower, upper, work] =
+            ["lower", "upper", "work"].map(|name| place("below").join(name).display().to_string());
         let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
         // The daemon would do so itself, without what is mounted below.
-        run(Command::new("mount").arg("--bind").args([place("data"), place("data")]));
-        run(Command::new("mount").arg("--make-shared").arg(place("data")));
+        let data = place("data");
+        run(Command::new("mount").args(["--bind", "--make-shared"]).args([&data, &data]));
         run(Command::new("mount").args(["-t", "overlay", "overlay", "-o", &options]).arg(place("data/volumes")));
         OwnEngine::start_there(yard)
     }
@@ -67,10 +72,11 @@ impl OwnEngine<'_> {
         (free.f_blocks - free.f_bfree) * free.f_frsize
     }
 
-    /// Leaves no room where its data is, but for a little.
-    pub(crate) fn fill_the_disk(&self) {
+    /// Leaves no room where its data is, but for some megabytes.
+    pub(crate) fn fill_the_disk(&self, but_mb: u64) {
+        run(&mut Command::new("sync"));
         let free = rustix::fs::statvfs(self.directory.join("data")).unwrap();
-        let room = (free.f_bavail * free.f_frsize).saturating_sub(16 << 20);
+        let room = (free.f_bavail * free.f_frsize).saturating_sub(but_mb << 20);
         run(Command::new("fallocate").args(["-l", &room.to_string()]).arg(self.filler()));
     }
 
@@ -113,7 +119,7 @@ impl OwnEngine<'_> {
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("engine-images");
         // Another version may keep them in another way.
         let of = docker(&["version", "--format", "{{.Server.Version}}"]) + &images.join("\n");
-        fs::create_dir_all(&kept).unwrap();
+        fs::create_dir_all(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let lock = fs::File::create(kept.with_extension("lock")).unwrap();
         let is_there = || fs::read_to_string(kept.join("of")).is_ok_and(|there| there == of);
         lock.lock_shared().unwrap();
@@ -125,7 +131,10 @@ impl OwnEngine<'_> {
         if is_there() {
             return Self::copy_images(&kept, &self.directory.join("data"));
         }
-        fs::remove_dir_all(&kept).unwrap();
+        // Made and removed by the one who has the lock, and by nobody else.
+        if kept.exists() {
+            fs::remove_dir_all(&kept).unwrap();
+        }
         fs::create_dir(&kept).unwrap();
         self.again();
         self.load(images.iter().filter_map(|line| line.split(' ').next()));
@@ -235,6 +244,28 @@ impl OwnEngine<'_> {
         finish(self.program(arguments))
     }
 
+    /// What a task's Postgres answers.
+    #[track_caller]
+    pub(crate) fn sql(&self, task: &str, statement: &str) -> String {
+        inside::sql(|words| self.sandbox(words), task, statement)
+    }
+
+    /// Puts a row and a key into a task's servers.
+    #[track_caller]
+    pub(crate) fn leave_a_note(&self, task: &str) {
+        self.sql(task, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('kept')");
+        inside::redis(|words| self.sandbox(words), task, &["SET", "note", "kept"]);
+    }
+
+    /// How many of the two are there.
+    #[track_caller]
+    pub(crate) fn notes(&self, task: &str) -> usize {
+        let tables = self.sql(task, "SELECT count(*) FROM pg_class WHERE relname = 'notes'");
+        let row = tables == "1" && self.sql(task, "SELECT text FROM notes") == "kept";
+        let key = inside::redis(|words| self.sandbox(words), task, &["GET", "note"]) == "kept";
+        usize::from(row) + usize::from(key)
+    }
+
     /// Starts the program beside it.
     pub(crate) fn begin(&self, arguments: &[&str]) -> Running {
         Running(self.program(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
@@ -338,25 +369,4 @@ impl Drop for OwnEngine<'_> {
         detach(&file);
         let _ = Command::new("ip").args(["netns", "del", &self.namespace]).status();
     }
-}
-
-fn unmount(below: &Path) {
-    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
-    let places = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-    for place in places.filter(|place| Path::new(place).starts_with(below)).rev() {
-        let _ = Command::new("umount").args(["--lazy", place]).status();
-    }
-}
-
-/// Lets go of the loop devices that a file is attached to.
-fn detach(file: &Path) {
-    let said = Command::new("losetup").args(["--noheadings", "--output", "NAME", "--associated"]).arg(file).output();
-    for device in String::from_utf8_lossy(&said.map(|said| said.stdout).unwrap_or_default()).lines() {
-        let _ = Command::new("losetup").args(["--detach", device.trim()]).status();
-    }
-}
-
-fn run(command: &mut Command) {
-    let status = command.status().unwrap();
-    assert!(status.success(), "{command:?} ended with {status}");
 }
