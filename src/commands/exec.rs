@@ -72,7 +72,7 @@ fn not_run(program: &OsStr, cause: io::Error) -> Error {
 
 async fn container(engine: &Engine, sandbox: &Sandbox, service: &str) -> Result<String> {
     let [repo, task] = labels::of(&sandbox.record.claim.identity);
-    let found = engine.containers(&[repo, task, (labels::SERVICE, Some(service))]).await?;
+    let found = engine.containers_looked_at(&[repo, task, (labels::SERVICE, Some(service))]).await?;
     let running = found.iter().find(|container| container.state == State::Running && !container.is_one_off());
     running.map(|container| container.id.clone()).ok_or_else(|| {
         let what = if found.is_empty() { "has no container" } else { "does not run" };

@@ -6,9 +6,10 @@ use bollard::{
     models::{self, ContainerStateStatusEnum, HealthStatusEnum},
     query_parameters::InspectContainerOptions,
 };
+use futures::future::try_join_all;
 
 use super::{
-    container::{Health, Mounted, State, mounted},
+    container::{Container, Health, Mounted, State, mounted},
     deadline,
     docker::{Engine, bounded, moment},
 };
@@ -62,6 +63,25 @@ impl Engine {
             Err(failure) if failure.is_not_found() => Ok(None),
             Err(failure) => Err(failure.into_error(&format!("cannot look at container {id}"))),
         }
+    }
+
+    /// Lists the containers with all of these labels, and asks those that the list does not say run what they do.
+    pub async fn containers_looked_at(&self, labels: &[(&str, Option<&str>)]) -> Result<Vec<Container>> {
+        let mut containers = self.containers(labels).await?;
+        self.look_closer(containers.iter_mut().filter(|it| it.state != State::Running)).await?;
+        Ok(containers)
+    }
+
+    /// Asks each of these what it does. Where the engine could not write that down, because its disk was full, its list goes on
+    /// telling what was so before.
+    pub async fn look_closer(&self, containers: impl Iterator<Item = &mut Container>) -> Result<()> {
+        let looks = containers.map(async |container| {
+            if let Some(details) = self.inspect(&container.id).await? {
+                (container.state, container.exit_code) = (details.state, details.exit_code);
+            }
+            Ok(())
+        });
+        try_join_all(looks).await.map(drop)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::{join_all, try_join_all};
 
 use super::Real;
-use crate::engine::{Attachment, Container, Engine, Health, Network, State, labels};
+use crate::engine::{Attachment, Container, Health, Network, State, labels};
 use crate::error::Result;
 use crate::files;
 use crate::git::{Made, Objection, resolved};
@@ -27,8 +27,12 @@ pub(super) async fn observe(world: &Real<'_>, scope: &Scope) -> Result<Observed>
             .iter()
             .map(async |reference| Ok::<_, crate::error::Error>((reference.clone(), engine.image(reference).await?))),
     );
-    let (mut containers, networks, volumes, images) =
-        tokio::try_join!(engine.containers(&ours), engine.networks(), volumes(world, &scope.identity), images)?;
+    let (mut containers, networks, volumes, images) = tokio::try_join!(
+        engine.containers_looked_at(&ours),
+        engine.networks(),
+        volumes(world, &scope.identity),
+        images
+    )?;
     let running: BTreeMap<&str, &Container> = containers
         .iter()
         .filter(|container| container.state == State::Running && !container.is_one_off())
@@ -37,7 +41,7 @@ pub(super) async fn observe(world: &Real<'_>, scope: &Scope) -> Result<Observed>
     let answers = answers(scope, &running).await;
     let is_silent = |service: &&str| answers.get(*service).is_some_and(|answer| !answer.ready);
     let silent: Vec<String> = running.iter().filter(|(it, _)| is_silent(it)).map(|(_, it)| it.id.clone()).collect();
-    look_closer(engine, &mut containers, &silent).await?;
+    engine.look_closer(containers.iter_mut().filter(|it| silent.contains(&it.id))).await?;
     let worktree = worktree(world, scope)?;
     // Before what would be lost is weighed: a commit made meanwhile then moves the branch away from here.
     let made_branch = made_branch(world, scope.identity.task.as_str())?;
@@ -57,17 +61,6 @@ pub(super) async fn observe(world: &Real<'_>, scope: &Scope) -> Result<Observed>
     })
 }
 
-/// The engine's list says that they run. Where it could not write down that they have ended, because its disk was full, it goes
-/// on saying so.
-async fn look_closer(engine: &Engine, containers: &mut [Container], silent: &[String]) -> Result<()> {
-    for container in containers.iter_mut().filter(|container| silent.contains(&container.id)) {
-        if let Some(details) = engine.inspect(&container.id).await? {
-            (container.state, container.exit_code) = (details.state, details.exit_code);
-        }
-    }
-    Ok(())
-}
-
 /// The sandbox's volumes, and what it writes into.
 async fn volumes(world: &Real<'_>, identity: &Identity) -> Result<BTreeSet<String>> {
     let ours = labels::of(identity);
@@ -81,7 +74,7 @@ async fn volumes(world: &Real<'_>, identity: &Identity) -> Result<BTreeSet<Strin
 pub(super) async fn remains(world: &Real<'_>, identity: &Identity) -> Result<Observed> {
     let ours = labels::of(identity);
     let (containers, networks, volumes) =
-        tokio::try_join!(world.engine.containers(&ours), world.engine.networks(), volumes(world, identity))?;
+        tokio::try_join!(world.engine.containers_looked_at(&ours), world.engine.networks(), volumes(world, identity))?;
     Ok(Observed {
         claim: world.site.claims.read()?.of(identity).cloned(),
         containers: containers.iter().map(|container| seen(container, &networks)).collect(),

@@ -3,6 +3,7 @@
 use std::fs;
 
 use sandbox::error::Kind;
+use serde_json::json;
 
 use crate::desk::Desk;
 
@@ -95,4 +96,28 @@ fn without_a_command_it_is_wrong_usage() {
     let ran = desk.run(["exec", "fix"]);
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("<CMD>"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_service_that_runs_is_run_in_whatever_the_engines_list_says() {
+    // A list that could not be brought up to date, because the disk was full.
+    let listed = json!([{ "Id": "c0ffee", "Names": ["/blog_fix-redis-1"], "State": "exited", "Status": "Exited (0)" }]);
+    let words = ["exec", "fix", "--service", "redis", "--", "true"];
+    let desk = Desk::new();
+    desk.made("fix");
+    let running = json!({ "Id": "c0ffee", "State": { "Status": "running" } });
+    let engine = desk.engine().with_containers(listed.clone()).with_inspected(running);
+    desk.run(words);
+    let commands = engine.commands();
+    assert!(commands.iter().any(|it| it.contains("/containers/c0ffee/exec ")), "{commands:?}");
+
+    let desk = Desk::new();
+    desk.made("fix");
+    let engine = desk.engine().with_containers(listed);
+    let ran = desk.call(words).gets_refused(Kind::Service);
+    insta::assert_snapshot!(ran.stderr, @"
+    error: the service redis of fix does not run
+      hint: `sandbox show fix` lists the services; `sandbox start fix` starts them
+    ");
+    assert!(engine.commands().is_empty());
 }

@@ -327,7 +327,10 @@ fn a_full_disk_is_said_and_costs_nothing_that_was_written_in_a_pool_or_outside()
                     engine.sandbox(&["down", task]).ok();
                     return None;
                 }
-                Some(())
+                // And it may be told so only after it has answered.
+                let runs =
+                    |service| engine.sandbox(&["exec", task, "--service", service, "--", "true"]).code == Some(0);
+                ["postgres", "redis"].into_iter().all(runs).then_some(())
             });
         }
     };

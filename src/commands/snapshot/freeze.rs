@@ -87,7 +87,7 @@ pub fn has_data(own: &[Volume]) -> bool {
 
 /// How far a sandbox that does not run is taken down.
 pub async fn rest_of(engine: &Engine, identity: &Identity) -> Result<Option<Extent<'static>>> {
-    let containers = engine.containers(&labels::of(identity)).await?;
+    let containers = engine.containers_looked_at(&labels::of(identity)).await?;
     let runs = containers.iter().any(|container| Run::of(container).has_process());
     let extent = if containers.is_empty() { Extent::Stack } else { Extent::Stop };
     Ok((!runs).then_some(extent))

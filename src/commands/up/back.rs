@@ -28,7 +28,7 @@ pub async fn take_back_data(site: &Site, engine: &Engine, before: &Record) -> Re
     let begun = sandbox.record.pending.as_ref().filter(|_| sandbox.record.pending != before.pending);
     let Some(pending) = begun else { return Ok(Back::No) };
     let ours = labels::of(identity);
-    let (own, containers) = tokio::try_join!(engine.volumes(&ours), engine.containers(&ours))?;
+    let (own, containers) = tokio::try_join!(engine.volumes(&ours), engine.containers_looked_at(&ours))?;
     let mounted_by = |which: &dyn Fn(&Container) -> bool| {
         let mounts = containers.iter().filter(|it| which(it)).flat_map(|it| &it.mounts);
         mounts.filter_map(|mount| mount.volume.as_deref()).collect::<BTreeSet<&str>>()

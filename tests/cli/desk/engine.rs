@@ -20,6 +20,7 @@ struct Answers {
     api: &'static str,
     hangs: bool,
     containers: Value,
+    inspected: Vec<Value>,
     networks: Value,
     volumes: Vec<Value>,
     images: Vec<&'static str>,
@@ -33,6 +34,7 @@ impl FakeEngine {
             api: "1.47",
             hangs: false,
             containers: json!([]),
+            inspected: Vec::new(),
             networks: json!([]),
             volumes: Vec::new(),
             images: vec!["postgres:17", "redis:8"],
@@ -65,6 +67,12 @@ impl FakeEngine {
     /// The same engine with these containers, as it lists them.
     pub(crate) fn with_containers(self, containers: Value) -> FakeEngine {
         self.answers.lock().unwrap().containers = containers;
+        self
+    }
+
+    /// The same engine with this container, as it tells it when it is asked for it alone.
+    pub(crate) fn with_inspected(self, container: Value) -> FakeEngine {
+        self.answers.lock().unwrap().inspected.push(container);
         self
     }
 
@@ -132,6 +140,10 @@ fn answer(request: &str, answers: &Answers) -> (&'static str, String) {
         }
         "images/json" => ok(&json!([])),
         "info" => ok(&json!({ "ID": "fake", "Name": "fakehost", "ServerVersion": "27.0.0", "Driver": "overlay2" })),
+        _ if path.starts_with("containers/") => {
+            let named = |it: &&Value| it["Id"].as_str().is_some_and(|id| path == format!("containers/{id}/json"));
+            answers.inspected.iter().find(named).map_or_else(|| missing("container"), ok)
+        }
         _ => {
             let image = path.strip_prefix("images/").and_then(|rest| rest.strip_suffix("/json"));
             let image = image.map(|name| name.replace("%3A", ":"));
