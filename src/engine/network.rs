@@ -6,7 +6,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bollard::{models, query_parameters::ListNetworksOptionsBuilder};
+use bollard::{
+    models,
+    query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder},
+};
 
 use super::{
     deadline,
@@ -138,6 +141,27 @@ impl Engine {
             Err(failure) if failure.is_not_found() => Ok(()),
             outcome => outcome,
         }
+    }
+
+    /// Detaches from a network what is attached to it and no container any more, and says whether there was such a thing. An engine
+    /// whose disk was full when a container ended can be left with it.
+    pub async fn detach_what_is_gone(&self, id: &str) -> Result<bool> {
+        let look = bounded(deadline::LOOK, self.docker.inspect_network(id, None::<InspectNetworkOptions>)).await;
+        let seen = look.map_err(|failure| failure.into_error(&format!("cannot look at network {id}")))?;
+        let mut any = false;
+        for (container, attached) in seen.containers.unwrap_or_default() {
+            if self.inspect(&container).await?.is_some() {
+                continue;
+            }
+            // By name alone: of the rest the engine has forgotten whose it was.
+            let request =
+                models::NetworkDisconnectRequest { container: attached.name.unwrap_or_default(), force: Some(true) };
+            bounded(deadline::REMOVE, self.docker.disconnect_network(id, request))
+                .await
+                .map_err(|failure| failure.into_error(&format!("cannot detach {container} from network {id}")))?;
+            any = true;
+        }
+        Ok(any)
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use sandbox::error::Kind;
+use serde_json::json;
 
 use crate::desk::{Desk, Footprint, hiding};
 
@@ -15,6 +16,20 @@ fn a_sandbox_that_is_not_there_cannot_be_removed() {
         desk.call(args).gets_refused(Kind::NoSuchSandbox);
     }
     assert!(engine.commands().is_empty());
+}
+
+#[test]
+fn a_network_to_which_what_is_gone_is_still_attached_is_removed() {
+    let desk = Desk::new();
+    desk.made("fix");
+    let repo = desk.repo().join(".git").display().to_string();
+    let labels = json!({ "sandbox.repo": repo, "sandbox.task": "fix" });
+    let network = json!([{ "Id": "b00c", "Name": "blog_fix_default", "Driver": "bridge", "Labels": labels }]);
+    let engine = desk.engine().with_networks(network).with_attached("blog_fix-redis-1");
+    desk.call(["down", "fix"]).run().succeeds();
+    let asked: Vec<String> = engine.commands().iter().map(|it| it.replace(" HTTP/1.1", "")).collect();
+    let done: Vec<&str> = asked.iter().map(|it| it.rsplit('/').next().unwrap()).collect();
+    assert_eq!(done, ["b00c", "disconnect", "b00c"], "{asked:?}");
 }
 
 #[test]

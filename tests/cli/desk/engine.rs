@@ -22,6 +22,8 @@ struct Answers {
     containers: Value,
     inspected: Vec<Value>,
     networks: Value,
+    /// What stays attached to each of them until it is made to go.
+    attached: Option<&'static str>,
     volumes: Vec<Value>,
     images: Vec<&'static str>,
     requests: Vec<String>,
@@ -36,6 +38,7 @@ impl FakeEngine {
             containers: json!([]),
             inspected: Vec::new(),
             networks: json!([]),
+            attached: None,
             volumes: Vec::new(),
             images: vec!["postgres:17", "redis:8"],
             requests: Vec::new(),
@@ -82,6 +85,12 @@ impl FakeEngine {
         self
     }
 
+    /// The same engine, where a container of this name is gone and still attached to each network; and which lets networks go.
+    pub(crate) fn with_attached(self, name: &'static str) -> FakeEngine {
+        self.answers.lock().unwrap().attached = Some(name);
+        self
+    }
+
     /// The same engine with these volumes, as it lists them.
     pub(crate) fn with_volumes(self, volumes: Vec<Value>) -> FakeEngine {
         self.answers.lock().unwrap().volumes = volumes;
@@ -107,7 +116,7 @@ fn serve(mut stream: UnixStream, answers: &Mutex<Answers>) {
         std::mem::forget(stream);
         return;
     }
-    let (status, body) = answer(&request, &answers);
+    let (status, body) = letting_go(&request, &mut answers).unwrap_or_else(|| answer(&request, &answers));
     let reply = format!(
         "HTTP/1.1 {status}\r\nApi-Version: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
          Connection: close\r\n\r\n{body}",
@@ -117,6 +126,23 @@ fn serve(mut stream: UnixStream, answers: &Mutex<Answers>) {
     drop(answers);
     // A client that has gone away has what it wanted.
     let _ = stream.write_all(reply.as_bytes());
+}
+
+/// What is said about one network, by an engine that lets networks go.
+fn letting_go(request: &str, answers: &mut Answers) -> Option<(&'static str, String)> {
+    let attached = answers.attached?;
+    let (_, path) = request.split_once("/networks/")?;
+    Some(match request.split(' ').next()? {
+        "GET" if attached.is_empty() => ("200 OK", json!({}).to_string()),
+        "GET" => ("200 OK", json!({ "Containers": { "ep-1f": { "Name": attached } } }).to_string()),
+        "DELETE" if attached.is_empty() => ("204 No Content", String::new()),
+        "DELETE" => ("403 Forbidden", json!({ "message": "network blog_fix has active endpoints" }).to_string()),
+        _ if path.contains("/disconnect ") => {
+            answers.attached = Some("");
+            ("200 OK", String::new())
+        }
+        _ => return None,
+    })
 }
 
 fn answer(request: &str, answers: &Answers) -> (&'static str, String) {
