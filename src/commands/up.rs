@@ -17,7 +17,7 @@ use crate::moment;
 use crate::plan::{Desired, reconcile};
 use crate::record::{SetUp, Stage};
 use crate::report;
-use crate::resolve::{self, Ask, COMPOSE_FILE, Expiry, Ground};
+use crate::resolve::{self, Ask, COMPOSE_FILE, Expiry, Ground, Resolver};
 use crate::setup::Setup;
 use crate::site::Site;
 use crate::task::Identity;
@@ -273,7 +273,8 @@ async fn prepare(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> 
 
 async fn bring_up_on(site: &Site, engine: &Engine, ask: &Ask, ground: &Ground, context: &Context) -> Result<Converged> {
     let world = Real { engine, site };
-    let resolve = async |learnt: &Learnt| resolve::resolve(site, engine, ask, ground, learnt, &context.events).await;
+    let resolver = Resolver { site, engine, ask, ground, events: &context.events };
+    let resolve = async |learnt: &Learnt| resolver.resolve(learnt).await;
     let converged = Box::pin(converge(&world, resolve, &context.events, &context.stop)).await?;
     say_bereft(&converged.desired, context);
     if let (BranchSource::New { name, at }, None) = (&ground.branch, &ask.from) {
@@ -295,7 +296,8 @@ async fn decided(site: &Site, engine: &Engine, ask: &Ask, context: &Context) -> 
 }
 
 async fn decided_on(site: &Site, engine: &Engine, ask: &Ask, ground: &Ground, context: &Context) -> Result<Desired> {
-    Box::pin(resolve::resolve(site, engine, ask, ground, &Learnt::default(), &context.events)).await
+    let resolver = Resolver { site, engine, ask, ground, events: &context.events };
+    Box::pin(resolver.resolve(&Learnt::default())).await
 }
 
 /// What [`prepare`] finds, with nothing done for it.

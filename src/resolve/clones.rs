@@ -4,7 +4,7 @@ mod maker;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Ground;
+use super::Resolver;
 use crate::compose::{Mount, MountKind, Project, Service, Volume as Declared};
 use crate::converge::Learnt;
 use crate::engine::{Engine, Volume, VolumeSpec, labels};
@@ -98,17 +98,15 @@ struct Seen {
 
 /// Decides for every data volume of a project.
 pub(super) async fn choose(
-    engine: &Engine,
+    resolver: &Resolver<'_>,
     record: &Record,
     project: &Project,
-    ground: &Ground,
     learnt: &Learnt,
-    is_asked: bool,
-    storage: Storage,
 ) -> Result<Clones> {
-    let seen = Seen::look(engine, record, storage).await?;
+    let Resolver { site, engine, ask, ground, .. } = *resolver;
+    let seen = Seen::look(engine, record, site.settings.storage).await?;
     let nothing = Data::default();
-    let pending = record.pending.as_ref().filter(|data| is_asked || !seen.makes_void(data, project));
+    let pending = record.pending.as_ref().filter(|data| ask.data.is_some() || !seen.makes_void(data, project));
     let data = pending.unwrap_or(&nothing);
     let mut clones = Clones::default();
     let mut missing = Vec::new();

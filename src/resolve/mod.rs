@@ -90,75 +90,89 @@ pub struct Ground {
     nonce: String,
 }
 
-/// Decides everything about one sandbox.
-pub async fn resolve(
-    site: &Site,
-    engine: &Engine,
-    ask: &Ask,
-    ground: &Ground,
-    learnt: &Learnt,
-    events: &Sink,
-) -> Result<Desired> {
-    let identity = site.identity(&ask.task)?;
-    let template = template(site)?;
-    numbers::refuse_equal_bases(site, template)?;
-    // Looked up each time: an earlier round may have made it.
-    let sandbox = site.find(&ask.task)?;
-    let known = sandbox.as_ref().map(|sandbox| &sandbox.record);
-    let (mut record, path) = place::settled(site, sandbox.as_ref(), async || {
-        let claim = numbers::claim(site, engine, &identity, template, ask, known, learnt, events).await?;
-        Ok(record(site, claim, ground, known))
-    })
-    .await?;
-    match &ask.expiry {
-        Some(Expiry::Never) => record.expires = None,
-        Some(Expiry::At(moment)) => record.expires = Some(moment.clone()),
-        None => {}
+/// What one sandbox is resolved from; it stays from round to round.
+#[derive(Clone, Copy)]
+pub struct Resolver<'a> {
+    /// The repository and what we know of it.
+    pub site: &'a Site,
+    /// The engine that it is to run on.
+    pub engine: &'a Engine,
+    /// What was asked for.
+    pub ask: &'a Ask,
+    /// Where its branch begins, and what it is given if it is new.
+    pub ground: &'a Ground,
+    /// Who is told what cannot stay as it is.
+    pub events: &'a Sink,
+}
+
+impl Resolver<'_> {
+    /// Decides everything about the sandbox, with what earlier rounds have taught.
+    pub async fn resolve(&self, learnt: &Learnt) -> Result<Desired> {
+        let Resolver { site, engine, ask, ground, .. } = *self;
+        let identity = site.identity(&ask.task)?;
+        let template = template(site)?;
+        numbers::refuse_equal_bases(site, template)?;
+        // Looked up each time: an earlier round may have made it.
+        let sandbox = site.find(&ask.task)?;
+        let known = sandbox.as_ref().map(|sandbox| &sandbox.record);
+        let (mut record, path) = place::settled(site, sandbox.as_ref(), async || {
+            let claim = numbers::claim(self, &identity, template, known, learnt).await?;
+            Ok(record(site, claim, ground, known))
+        })
+        .await?;
+        match &ask.expiry {
+            Some(Expiry::Never) => record.expires = None,
+            Some(Expiry::At(moment)) => record.expires = Some(moment.clone()),
+            None => {}
+        }
+        if let Some(data) = &ask.data {
+            record.pending = Some(data.after(record.pending.take()));
+        }
+        if sandbox.as_ref().is_none_or(|sandbox| !sandbox.worktree.is_gone()) {
+            record.file_system = path.ancestors().find_map(file_system);
+        }
+        let mut project = project(site, template, &record)?;
+        image::choose(engine, &record, &mut project, learnt).await?;
+        record.images = images(&project);
+        record.dependencies = site.settings.dependencies;
+        let is_established = known.is_some_and(|known| known.stage == Stage::Established);
+        let clones = clones::choose(self, &record, &project, learnt).await?;
+        let is_owed = !site.settings.setup.is_empty() && !ask.no_setup;
+        if clones.are_new {
+            record = record.with_new_data(if is_owed { SetUp::Owed } else { SetUp::NotAsked }, is_established);
+        } else if ask.no_setup && record.setup == SetUp::Owed {
+            record.setup = SetUp::NotAsked;
+        }
+        clones.put_into(&mut project);
+        concrete(&mut project, &record, &path, &clones)?;
+        let compose_file = path.join(COMPOSE_FILE);
+        let variables = env::variables(&record, &compose_file);
+        let files = vec![
+            FileWanted {
+                what: "the env file",
+                path: path.join(&record.env_file),
+                text: Secret(env::file(&variables)?),
+            },
+            FileWanted { what: "the Compose file", path: compose_file, text: Secret(compose::render(&project)) },
+        ];
+        let mut stack = stack::lower(&project, &record, &path)?;
+        let awaits_images = clones.awaits_images;
+        let bereft = if is_established { clones.bereft.clone() } else { Vec::new() };
+        clones.put_onto(&mut stack, &record);
+        if is_established && known.is_some_and(|known| known.claim.slot == record.claim.slot) {
+            numbers::refuse_taken(&record, &path, &stack)?;
+        }
+        Ok(Desired {
+            excludes: excludes(&record),
+            stack,
+            awaits_images,
+            bereft: learnt.bereft.clone().unwrap_or(bereft),
+            is_unused: learnt.is_unused,
+            worktree: AddWorktree { path, branch: ground.branch.clone() },
+            record,
+            files,
+        })
     }
-    if let Some(data) = &ask.data {
-        record.pending = Some(data.after(record.pending.take()));
-    }
-    if sandbox.as_ref().is_none_or(|sandbox| !sandbox.worktree.is_gone()) {
-        record.file_system = path.ancestors().find_map(file_system);
-    }
-    let mut project = project(site, template, &record)?;
-    image::choose(engine, &record, &mut project, learnt).await?;
-    record.images = images(&project);
-    record.dependencies = site.settings.dependencies;
-    let is_established = known.is_some_and(|known| known.stage == Stage::Established);
-    let clones =
-        clones::choose(engine, &record, &project, ground, learnt, ask.data.is_some(), site.settings.storage).await?;
-    let is_owed = !site.settings.setup.is_empty() && !ask.no_setup;
-    if clones.are_new {
-        record = record.with_new_data(if is_owed { SetUp::Owed } else { SetUp::NotAsked }, is_established);
-    } else if ask.no_setup && record.setup == SetUp::Owed {
-        record.setup = SetUp::NotAsked;
-    }
-    clones.put_into(&mut project);
-    concrete(&mut project, &record, &path, &clones)?;
-    let compose_file = path.join(COMPOSE_FILE);
-    let variables = env::variables(&record, &compose_file);
-    let files = vec![
-        FileWanted { what: "the env file", path: path.join(&record.env_file), text: Secret(env::file(&variables)?) },
-        FileWanted { what: "the Compose file", path: compose_file, text: Secret(compose::render(&project)) },
-    ];
-    let mut stack = stack::lower(&project, &record, &path)?;
-    let awaits_images = clones.awaits_images;
-    let bereft = if is_established { clones.bereft.clone() } else { Vec::new() };
-    clones.put_onto(&mut stack, &record);
-    if is_established && known.is_some_and(|known| known.claim.slot == record.claim.slot) {
-        numbers::refuse_taken(&record, &path, &stack)?;
-    }
-    Ok(Desired {
-        excludes: excludes(&record),
-        stack,
-        awaits_images,
-        bereft: learnt.bereft.clone().unwrap_or(bereft),
-        is_unused: learnt.is_unused,
-        worktree: AddWorktree { path, branch: ground.branch.clone() },
-        record,
-        files,
-    })
 }
 
 /// The patterns that keep our files out of git's sight.

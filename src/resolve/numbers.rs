@@ -3,31 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::Ask;
+use super::{Ask, Resolver};
 use crate::catalog::Template;
 use crate::claims::subnet::{Subnet, host_routes, prefix_for};
 use crate::claims::{self, Claim, Landscape, Registry, Wish, holder};
 use crate::converge::Learnt;
 use crate::engine::{Container, Engine, Network, Volume, labels};
 use crate::error::{Error, Kind, Result};
-use crate::event::Sink;
 use crate::plan::desired::Stack;
 use crate::record::{Record, Stage};
 use crate::site::Site;
 use crate::task::{Identity, Names};
 
 /// The claim a sandbox has and can keep, or one that it could have.
-#[expect(clippy::too_many_arguments, reason = "all of what decides is here, and nothing else needs the set")]
 pub(super) async fn claim(
-    site: &Site,
-    engine: &Engine,
+    resolver: &Resolver<'_>,
     identity: &Identity,
     template: &Template,
-    ask: &Ask,
     recorded: Option<&Record>,
     learnt: &Learnt,
-    events: &Sink,
 ) -> Result<Claim> {
+    let Resolver { site, engine, ask, events, .. } = *resolver;
     let registry = site.with_records(site.claims.read()?)?;
     let held = recorded.map(|record| &record.claim).or_else(|| registry.of(identity));
     let established = recorded.is_some_and(|record| record.stage == Stage::Established);
