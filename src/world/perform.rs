@@ -215,9 +215,12 @@ async fn create_container(world: &Real<'_>, spec: &ContainerSpec) -> Result<(), 
 
 /// What somebody else attached to it keeps a network: it is named. What is attached to it and gone does not.
 async fn remove_network(world: &Real<'_>, id: &str) -> Result<()> {
-    let Err(error) = world.engine.remove_network(id).await else { return Ok(()) };
+    let Err(mut error) = world.engine.remove_network(id).await else { return Ok(()) };
     if let Ok(true) = world.engine.detach_what_is_gone(id).await {
-        return world.engine.remove_network(id).await;
+        match world.engine.remove_network(id).await {
+            Ok(()) => return Ok(()),
+            Err(again) => error = again,
+        }
     }
     let containers = world.engine.containers(&[]).await.unwrap_or_default();
     let attached = containers.iter().filter(|it| it.networks.iter().any(|attachment| attachment.id == id));
