@@ -32,11 +32,7 @@ pub(super) fn error(complaint: Complaint, documents: &[Document]) -> Error {
         what += &complaint.path.to_string();
         what += ": ";
     }
-    let error = Error::new(Kind::Config, what + &complaint.what);
-    match complaint.hint {
-        Some(hint) => error.hint(hint),
-        None => error,
-    }
+    Error::new(Kind::Config, what + &complaint.what).hint_if(complaint.hint)
 }
 
 /// Line and column at which this library refuses a text, if it does.

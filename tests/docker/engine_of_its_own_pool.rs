@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::prepared::add_set_up;
+use crate::saved::save_until_flat;
 use crate::storage::same_results;
 use crate::yard::{OwnEngine, Yard, eventually, inside};
 
@@ -245,21 +246,16 @@ fn in_a_pool_too_many_layers_become_one_and_all_data_stays() {
             engine.docker(&["volume", "inspect", "--format", r#"{{index .Labels "sandbox.layers"}}"#, named.trim()]);
         layers.split(',').count()
     };
-    let (mut deepest, mut saved) = (0, Vec::new());
-    while depth() >= deepest {
-        deepest = depth();
-        assert!(saved.len() < 60, "{deepest} layers, and none has become one");
-        engine.sql("a", &format!("CREATE TABLE at_{} AS SELECT {} AS number", saved.len(), saved.len()));
-        saved.push(format!("s{}", saved.len()));
-        engine.sandbox(&["snapshot", "save", "a", &saved[saved.len() - 1]]).ok();
-    }
-    assert!(depth() == 2 && deepest > 12, "{deepest}");
-    engine.sandbox(&["up", "b", "--snapshot", &saved[saved.len() - 1]]).ok();
-    for (task, number) in [("a", 0), ("a", saved.len() - 1), ("b", 0), ("b", saved.len() - 1)] {
+    let write =
+        |number: usize| drop(engine.sql("a", &format!("CREATE TABLE at_{number} AS SELECT {number} AS number")));
+    let saved = save_until_flat(&|words| engine.sandbox(words), "a", 60, depth, write);
+    let names: Vec<String> = (1..=saved).map(|number| format!("s{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    engine.sandbox(&["up", "b", "--snapshot", names[saved - 1]]).ok();
+    for (task, number) in [("a", 1), ("a", saved), ("b", 1), ("b", saved)] {
         assert_eq!(engine.sql(task, &format!("SELECT number FROM at_{number}")), number.to_string());
     }
     engine.sandbox(&["rm", "a", "b"]).ok();
-    let names: Vec<&str> = saved.iter().map(String::as_str).collect();
     engine.sandbox(&[&["snapshot", "rm"][..], &names].concat()).ok();
     assert_eq!(in_pool(&engine, "ls /pool").lines().filter(|it| it.contains("upper")).count(), 0);
     engine.sandbox(&["pool", "rm"]).ok();

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::snapshots::{label, never_opens, picture, port_to_be, volume, yard_of_its_own};
-use crate::yard::{Yard, docker, eventually, labelled};
+use crate::yard::{Ran, Yard, docker, eventually, labelled};
 
 /// The databases that a task has, but those that every server has.
 fn databases(yard: &Yard, task: &str) -> Vec<String> {
@@ -255,22 +255,37 @@ fn what_cannot_be_is_said_and_changes_nothing() {
     assert_eq!(uppers(&yard), [""; 0]);
 }
 
-/// Saves a new sandbox again and again, until its layers become one, which is before they are too many to be mounted; all its data
-/// stays. The answer is the last snapshot before that.
-pub(crate) fn save_until_it_is_flat(yard: &Yard, task: &str) -> String {
-    yard.up(task);
-    let depth = || label(&volume(yard, task, "postgres-data"), "sandbox.layers").split(',').count();
+/// Saves a sandbox as `s1`, `s2` and so on, each time with something written before, until its layers become one, which is before they
+/// are too many to be mounted. How often that is; it has to be less than so many times.
+pub(crate) fn save_until_flat(
+    sandbox: &dyn Fn(&[&str]) -> Ran,
+    task: &str,
+    limit: usize,
+    depth: impl Fn() -> usize,
+    write: impl Fn(usize),
+) -> usize {
     let (mut deepest, mut saved) = (0, 0);
     while depth() >= deepest {
         deepest = depth();
         saved += 1;
-        assert!(saved < 40, "{deepest} layers, and none has become one");
-        yard.sql(task, &format!("CREATE TABLE at_{saved} AS SELECT {saved} AS number"));
-        yard.redis(task, &format!("SET at_{saved} {saved}"));
-        yard.sandbox(&["snapshot", "save", task, &format!("s{saved}")]).ok();
+        assert!(saved < limit, "{deepest} layers, and none has become one");
+        write(saved);
+        sandbox(&["snapshot", "save", task, &format!("s{saved}")]).ok();
     }
     assert!(deepest > 12, "{deepest}");
     assert_eq!(depth(), 2);
+    saved
+}
+
+/// Saves a new sandbox again and again, until its layers become one; all its data stays. The answer is the last snapshot before that.
+pub(crate) fn save_until_it_is_flat(yard: &Yard, task: &str) -> String {
+    yard.up(task);
+    let depth = || label(&volume(yard, task, "postgres-data"), "sandbox.layers").split(',').count();
+    let write = |number: usize| {
+        yard.sql(task, &format!("CREATE TABLE at_{number} AS SELECT {number} AS number"));
+        yard.redis(task, &format!("SET at_{number} {number}"));
+    };
+    let saved = save_until_flat(&|words| yard.sandbox(words), task, 40, depth, write);
     for number in [1, saved] {
         assert_eq!(yard.sql(task, &format!("SELECT number FROM at_{number}")), number.to_string());
         assert_eq!(yard.redis(task, &format!("GET at_{number}")), number.to_string());

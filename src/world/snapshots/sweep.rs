@@ -65,7 +65,7 @@ pub(in crate::world) async fn sweep_abandoned(world: &Real<'_>) -> Result<()> {
         engine.remove_container(&container.id).await?;
     }
     for layer in unused.iter().filter(|layer| is_left(&layer.labels, layer.created)) {
-        pool::remove_volume(world.engine, &layer.name).await?;
+        pool::remove_volume(engine, &layer.name).await?;
     }
     let labelled = containers.iter().map(|container| &container.labels).chain(unused.iter().map(|layer| &layer.labels));
     let keys: BTreeSet<String> = labelled.filter_map(ours).collect();

@@ -22,6 +22,7 @@ struct Answers {
     containers: Value,
     inspected: Vec<Value>,
     networks: Value,
+    lets_networks_go: bool,
     /// What stays attached to each of them until it is made to go.
     attached: Option<&'static str>,
     volumes: Vec<Value>,
@@ -38,6 +39,7 @@ impl FakeEngine {
             containers: json!([]),
             inspected: Vec::new(),
             networks: json!([]),
+            lets_networks_go: false,
             attached: None,
             volumes: Vec::new(),
             images: vec!["postgres:17", "redis:8"],
@@ -87,7 +89,9 @@ impl FakeEngine {
 
     /// The same engine, where a container of this name is gone and still attached to each network; and which lets networks go.
     pub(crate) fn with_attached(self, name: &'static str) -> FakeEngine {
-        self.answers.lock().unwrap().attached = Some(name);
+        let mut answers = self.answers.lock().unwrap();
+        (answers.lets_networks_go, answers.attached) = (true, Some(name));
+        drop(answers);
         self
     }
 
@@ -130,15 +134,16 @@ fn serve(mut stream: UnixStream, answers: &Mutex<Answers>) {
 
 /// What is said about one network, by an engine that lets networks go.
 fn letting_go(request: &str, answers: &mut Answers) -> Option<(&'static str, String)> {
-    let attached = answers.attached?;
-    let (_, path) = request.split_once("/networks/")?;
-    Some(match request.split(' ').next()? {
-        "GET" if attached.is_empty() => ("200 OK", json!({}).to_string()),
-        "GET" => ("200 OK", json!({ "Containers": { "ep-1f": { "Name": attached } } }).to_string()),
-        "DELETE" if attached.is_empty() => ("204 No Content", String::new()),
-        "DELETE" => ("403 Forbidden", json!({ "message": "network blog_fix has active endpoints" }).to_string()),
+    let (_, path) = request.split_once("/networks/").filter(|_| answers.lets_networks_go)?;
+    Some(match (request.split(' ').next()?, answers.attached) {
+        ("GET", None) => ("200 OK", json!({}).to_string()),
+        ("GET", Some(name)) => ("200 OK", json!({ "Containers": { "ep-1f": { "Name": name } } }).to_string()),
+        ("DELETE", None) => ("204 No Content", String::new()),
+        ("DELETE", Some(_)) => {
+            ("403 Forbidden", json!({ "message": "network blog_fix has active endpoints" }).to_string())
+        }
         _ if path.contains("/disconnect ") => {
-            answers.attached = Some("");
+            answers.attached = None;
             ("200 OK", String::new())
         }
         _ => return None,
